@@ -1,0 +1,1 @@
+"""Boards: pins, clocking and bitstream builds on amaranth-boards and YoWASP."""

@@ -1,0 +1,1 @@
+"""Gateware and its configuration: Amaranth and integers, no torch and no I/O."""

@@ -1,0 +1,1 @@
+"""Simulation: cocotb benches, the native Verilator harness, netlist checks, a simulated host link."""
