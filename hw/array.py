@@ -1,0 +1,200 @@
+"""The systolic array: a grid of cells that activations cross from left to right and weights from top to bottom."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from signfold.hw.cell import CellParameters
+from signfold.hw.check import check_integer
+
+__all__ = ["ArrayParameters", "SystolicArray"]
+
+
+@dataclass(frozen=True)
+class ArrayParameters:
+    """A grid of `rows` x `cols` cells, output-stationary.
+
+    Parameters
+    ----------
+    rows : int
+        Output positions worked on at once.
+    cols : int
+        Output channels worked on at once; a multiple of `hop`.
+    simd : int
+        Bits of a word.
+    words : int
+        Words of a pass; at least cols / hop, so that the sums of one pass have left before those of the next.
+    hop : int
+        Columns that an activation word passes in one cycle.
+    stages : int
+        Pipeline registers between XNOR and accumulator.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is of the wrong kind or out of range; the message names it.
+    """
+
+    rows: int
+    cols: int
+    simd: int
+    words: int
+    hop: int = 1
+    stages: int = 1
+
+    def __post_init__(self):
+        check_integer("rows", self.rows, minimum=1)
+        check_integer("cols", self.cols, minimum=1)
+        check_integer("hop", self.hop, minimum=1)
+        if self.cols % self.hop:
+            raise ValueError(f"hop must divide cols = {self.cols}, not {self.hop!r}")
+        if self.groups > CellParameters(self.simd, self.words, self.stages).words:
+            least = -(-self.cols // self.words)
+            raise ValueError(
+                f"hop must be at least cols / words = {self.cols} / {self.words}, so {least} or more, not {self.hop!r}"
+            )
+
+    @property
+    def cell(self) -> CellParameters:
+        """Parameters of each cell."""
+        return CellParameters(self.simd, self.words, self.stages)
+
+    @property
+    def groups(self) -> int:
+        """Number of column groups of `hop` columns."""
+        return self.cols // self.hop
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the last word of a pass to the first sums of row 0."""
+        return self.stages + 1 + self.groups - 1
+
+    def weight_delay(self, group: int) -> int:
+        """Cycles from a word to the moment that the weights of column group `group` are due: group 0 last."""
+        return self.groups - 1 - group
+
+    def compute(self, words: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return the agreements of one pass.
+
+        Parameters
+        ----------
+        words : numpy.ndarray
+            Activation bits, rows x words x simd, each 0 or 1.
+        weights : numpy.ndarray
+            Weight bits, cols x words x simd, each 0 or 1.
+
+        Returns
+        -------
+        numpy.ndarray
+            Agreements, rows x cols, 0 .. words * simd.
+        """
+        return (words[:, None] == weights[None]).sum(axis=(2, 3))
+
+    def create(self) -> "SystolicArray":
+        """Return the gateware."""
+        return SystolicArray(self)
+
+
+class SystolicArray(wiring.Component):
+    """Multiply activation words by weight words, one pass of `words` words after another.
+
+    Throughput one word a row and cycle; passes may follow one another without a gap and words may be apart by any
+    number of idle cycles. The array never stalls: there is no flow control, and whoever feeds it has kept room for the
+    sums. Every net joins neighbours only, except that a word fans out to the `hop` columns of a group.
+
+    A pass's sums leave at the right edge: row r shows column group b (columns b * hop on) `latency + r + b` cycles
+    after the pass's last word. Column group 0 is the rightmost, so that sums leave in column order.
+
+    Parameters
+    ----------
+    parameters : ArrayParameters
+        Size and pipelining.
+
+    Members
+    -------
+    words : In(array of rows words)
+        One activation word a row. All rows take their word in the same cycle.
+    valid : In(1)
+        A word is there.
+    first, last : In(1)
+        It is the first, the last of its pass.
+    weights : In(array of groups x (hop * simd) bits)
+        Weight words of a column group, column b * hop in the low bits; for the word of cycle t due in cycle
+        t + weight_delay(b).
+    sums : Out(array of rows x hop sums)
+        Agreements of one column group a row.
+    done : Out(rows)
+        Bit r: in this cycle row r shows column group 0 of a pass; group b follows b cycles later.
+    """
+
+    def __init__(self, parameters: ArrayParameters):
+        self.parameters = p = parameters
+        super().__init__(
+            {
+                "words": In(data.ArrayLayout(unsigned(p.simd), p.rows)),
+                "valid": In(1),
+                "first": In(1),
+                "last": In(1),
+                "weights": In(data.ArrayLayout(unsigned(p.hop * p.simd), p.groups)),
+                "sums": Out(data.ArrayLayout(data.ArrayLayout(unsigned(p.cell.sum_width), p.hop), p.rows)),
+                "done": Out(p.rows),
+            }
+        )
+
+    def elaborate(self, platform):
+        p = self.parameters
+        m = Module()
+        weights = [self.weights[p.weight_delay(j)] for j in range(p.groups)]
+        control = Cat(self.valid, self.first, self.last)
+        for r in range(p.rows):
+            # Row r works r cycles behind row 0, because the weights reach it r cycles later.
+            if r > 0:
+                control = _delay(m, control, 1, f"control_{r}")
+                weights = [_delay(m, w, 1, f"weights_{r}_{j}") for j, w in enumerate(weights)]
+            word = _delay(m, self.words[r], r, f"word_{r}")
+            self._elaborate_row(m, r, word, control, weights)
+        return m
+
+    def _elaborate_row(self, m, r, word, control, weights):
+        """Lay out one row from left to right, and the chain that carries its sums to the right edge."""
+        p = self.parameters
+        leaving = None
+        for j in range(p.groups):
+            if j > 0:
+                word = _delay(m, word, 1, f"word_{r}_{j}")
+                control = _delay(m, control, 1, f"control_{r}_{j}")
+            valid, first, last = _delay(m, control, p.stages, f"staged_{r}_{j}")
+            totals = []
+            for lane in range(p.hop):
+                column = p.weight_delay(j) * p.hop + lane
+                m.submodules[f"cell_{r}_{column}"] = cell = p.cell.create()
+                m.d.comb += [
+                    cell.activations.eq(word),
+                    cell.weights.eq(weights[j].word_select(lane, p.simd)),
+                    cell.accumulate.eq(valid),
+                    cell.restart.eq(first),
+                ]
+                totals.append(cell.total)
+            done = Signal(name=f"done_{r}_{j}")
+            m.d.sync += done.eq(valid & last)
+            # Sums finish one cycle apart from left to right and travel at half that speed: those of the right columns
+            # pass first and no two meet.
+            here = Signal(p.hop * p.cell.sum_width, name=f"leaving_{r}_{j}")
+            if leaving is None:
+                m.d.comb += here.eq(Cat(totals))
+            else:
+                m.d.comb += here.eq(Mux(done, Cat(totals), _delay(m, leaving, 2, f"passing_{r}_{j}")))
+            leaving = here
+        m.d.comb += [Cat(self.sums[r]).eq(leaving), self.done[r].eq(done)]
+
+
+def _delay(m, value, cycles, name):
+    """Return `value` as it was `cycles` cycles ago."""
+    for i in range(cycles):
+        held = Signal(len(value), name=f"{name}_d{i}")
+        m.d.sync += held.eq(value)
+        value = held
+    return value
