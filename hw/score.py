@@ -1,0 +1,170 @@
+"""Score unit: turns the last layer's sums into scores and finds the best class."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from signfold.hw.check import check_integer, frozen_array
+from signfold.hw.rom import RomParameters
+from signfold.hw.shapes import beat_layout, result_layout
+
+__all__ = ["ScoreParameters", "ScoreUnit"]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreParameters:
+    """Scores of the classes: bipolar sums, or an integer multiple and offset of each.
+
+    Parameters
+    ----------
+    fan_in : int
+        Products of a sum.
+    padding : int
+        Agreements that an incoming sum has too many.
+    scale, offset : array of int or None
+        One a class: score = scale * sum + offset. None: score = sum (every class on one positive scale).
+    classes : int
+        Number of classes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is of the wrong kind or out of range; the message names it.
+    """
+
+    fan_in: int
+    padding: int
+    classes: int
+    scale: np.ndarray | None = None
+    offset: np.ndarray | None = None
+
+    #: Cycles from a sum to its result.
+    LATENCY = 2
+
+    def __post_init__(self):
+        check_integer("fan_in", self.fan_in, minimum=1)
+        check_integer("padding", self.padding, minimum=0)
+        check_integer("classes", self.classes, minimum=1)
+        if (self.scale is None) != (self.offset is None):
+            raise ValueError("scale and offset must both be given or both be None")
+        if self.scale is not None:
+            for name in ("scale", "offset"):
+                object.__setattr__(self, name, frozen_array(name, getattr(self, name), shape=(self.classes,)))
+
+    @property
+    def sum_width(self) -> int:
+        """Width of an incoming sum: agreements of the fan-in and the padding."""
+        return (self.fan_in + self.padding).bit_length()
+
+    @property
+    def score_width(self) -> int:
+        """Width of a signed score: holds the largest and the smallest score of any class."""
+        return _signed_width(self._bounds)
+
+    @property
+    def _bounds(self) -> list[int]:
+        if self.scale is None:
+            return [-self.fan_in, self.fan_in]
+        ends = [(int(s) * sign * self.fan_in + int(o)) for s, o in zip(self.scale, self.offset) for sign in (-1, 1)]
+        return [min(ends), max(ends)]
+
+    @property
+    def rom(self) -> RomParameters | None:
+        """Table of scales (low bits) and offsets, both two's complement, a word a class; None without them."""
+        if self.scale is None:
+            return None
+        scale_width, offset_width = self._field_widths
+        words = tuple(
+            (int(s) & ((1 << scale_width) - 1)) | (int(o) & ((1 << offset_width) - 1)) << scale_width
+            for s, o in zip(self.scale, self.offset, strict=True)
+        )
+        return RomParameters("scores_a", scale_width + offset_width, words)
+
+    @property
+    def _field_widths(self) -> tuple[int, int]:
+        return tuple(_signed_width([int(a.min()), int(a.max())]) for a in (self.scale, self.offset))
+
+    def compute(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return scores (frames x classes) and best classes (frames) for sums in agreements with the padding."""
+        scores = 2 * (np.asarray(sums, np.int64) - self.padding) - self.fan_in
+        if self.scale is not None:
+            scores = scores * self.scale + self.offset
+        return scores, scores.argmax(axis=1)
+
+    def schedule(self, offers: list[int]) -> list[int]:
+        """Return the cycles at which results become available for the cycles of the sums, if all are taken at once."""
+        return [offer + self.LATENCY for offer in offers]
+
+    def create(self) -> "ScoreUnit":
+        """Return the gateware."""
+        return ScoreUnit(self)
+
+
+def _signed_width(values: list[int]) -> int:
+    """Bits of a two's complement number that holds each of the values."""
+    return 1 + max((value if value >= 0 else ~value).bit_length() for value in values)
+
+
+class ScoreUnit(wiring.Component):
+    """Compute scores one class at a time and keep the best; among equals the lowest class wins.
+
+    Latency 2 cycles, throughput one class a cycle. Classes are counted; a frame ends with its last class.
+
+    Parameters
+    ----------
+    parameters : ScoreParameters
+        Classes and their scales.
+
+    Members
+    -------
+    i : In(stream of beat_layout(1, sum_width))
+        Sums in agreements, in class order; `last` is not looked at.
+    o : Out(stream of result_layout(score_width, classes))
+        Results, one a class.
+    """
+
+    def __init__(self, parameters: ScoreParameters):
+        self.parameters = p = parameters
+        super().__init__(
+            {
+                "i": In(stream.Signature(beat_layout(1, p.sum_width))),
+                "o": Out(stream.Signature(result_layout(p.score_width, p.classes))),
+            }
+        )
+
+    def elaborate(self, platform):
+        p = self.parameters
+        m = Module()
+        move, put = Signal(), Signal()
+        arriving, following = Signal(range(p.classes)), Signal(range(p.classes))
+        m.d.comb += [
+            move.eq(~self.o.valid | self.o.ready),
+            put.eq(self.i.valid & self.i.ready),
+            following.eq(Mux(put, Mux(arriving == p.classes - 1, 0, arriving + 1), arriving)),
+        ]
+        m.d.sync += arriving.eq(following)
+
+        # First stage: the score. It may fill while the second stage waits.
+        valid, score, index = Signal(), Signal(signed(p.score_width)), Signal(range(p.classes))
+        bipolar = 2 * self.i.payload.codes[0] - (p.fan_in + 2 * p.padding)
+        if p.rom is not None:
+            m.submodules[p.rom.name] = rom = p.rom.create()
+            scale_width, _ = p._field_widths
+            m.d.comb += rom.address.eq(following)
+            bipolar = rom.data[:scale_width].as_signed() * bipolar + rom.data[scale_width:].as_signed()
+        m.d.comb += self.i.ready.eq(~valid | move)
+        with m.If(self.i.ready):
+            m.d.sync += [valid.eq(self.i.valid), score.eq(bipolar), index.eq(arriving)]
+
+        # Second stage: the best class so far.
+        top = Signal(signed(p.score_width))
+        with m.If(move):
+            m.d.sync += self.o.valid.eq(valid)
+            with m.If(valid):
+                m.d.sync += [self.o.payload.score.eq(score), self.o.payload.last.eq(index == p.classes - 1)]
+                with m.If((index == 0) | (score > top)):
+                    m.d.sync += [top.eq(score), self.o.payload.best.eq(index)]
+        return m
