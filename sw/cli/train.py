@@ -1,0 +1,164 @@
+"""`signfold train`: from a data set to a run folder with the best network of the run."""
+
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from signfold.sw.cli.output import console, emit
+from signfold.sw.data import load, names
+from signfold.sw.errors import CheckpointError, ToolError
+from signfold.sw.train.checkpoint import read_checkpoint
+from signfold.sw.train.options import LOSSES, RECIPES, TrainingOptions
+from signfold.sw.train.schedules import SCHEDULES
+from signfold.sw.train.topologies import HEADS
+
+__all__ = ["train"]
+
+
+def train(
+    topology: Annotated[
+        str | None,
+        typer.Argument(help="tfc, sfc, lfc, or hidden widths such as 64,64,64", show_default="by data set"),
+    ] = None,
+    data: Annotated[str | None, typer.Option(help=f"data set: {', '.join(names())}", show_default="mnist")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="folder of downloaded data sets", show_default="SIGNFOLD_DATA, else ./data")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="run folder", show_default="runs/DATA-TOPOLOGY")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="continue the run in the run folder")] = False,
+    epochs: Annotated[int | None, typer.Option(help="passes over the training set", show_default="by data set")] = None,
+    batch: Annotated[int | None, typer.Option(help="pictures a step", show_default="by data set")] = None,
+    lr: Annotated[float | None, typer.Option(help="highest learning rate of Adam", show_default="by data set")] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help=f"decay: {', '.join(SCHEDULES)}", show_default="cosine")
+    ] = None,
+    warmup: Annotated[int | None, typer.Option(help="epochs of rising learning rate", show_default="0")] = None,
+    loss: Annotated[str | None, typer.Option(help=", ".join(LOSSES), show_default="cross-entropy")] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(help=f"after the last layer: {', '.join(HEADS)} a class", show_default="scale"),
+    ] = None,
+    threshold: Annotated[
+        str | None,
+        typer.Option(help="pixel threshold (1 where pixel >= it), or 'mean' of each", show_default="by data set"),
+    ] = None,
+    shift: Annotated[
+        int | None, typer.Option(help="largest random shift in pixels", show_default="by data set")
+    ] = None,
+    dropout: Annotated[float | None, typer.Option(help="share of activations dropped", show_default="0")] = None,
+    momentum: Annotated[
+        float | None, typer.Option(help="weight of a batch in running statistics", show_default="0.1")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="seed of everything random", show_default="1")] = None,
+    threads: Annotated[int | None, typer.Option(help="threads of torch", show_default="1")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
+) -> None:
+    """Train a binarized network and keep the best epoch by validation accuracy.
+
+    The test set is not read: see `signfold evaluate`. A run that was stopped goes on with --resume and ends in the
+    same bits.
+    """
+    given: dict[str, Any] = {
+        "dataset": data,
+        "topology": topology,
+        "epochs": epochs,
+        "batch": batch,
+        "lr": lr,
+        "schedule": schedule,
+        "warmup": warmup,
+        "loss": loss,
+        "head": head,
+        "threshold": threshold,
+        "shift": shift,
+        "dropout": dropout,
+        "momentum": momentum,
+        "seed": seed,
+        "threads": threads,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    try:
+        if "threshold" in given:
+            given["threshold"] = None if threshold == "mean" else int(given["threshold"])
+    except ValueError as error:
+        raise typer.BadParameter(f"threshold is {threshold!r}, allowed: an integer or 'mean'") from error
+    try:
+        options, run = _resumed(given, out) if resume else _new(given, out)
+        dataset = load(options.dataset, data_dir)
+        trainer = _run(options, dataset, run, resume)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    result = {"run": str(run), "epochs": len(trainer.history), "best": trainer.best, "training": options.to_json()}
+
+    def render(output: Console) -> None:
+        best = trainer.best
+        output.print(f"run folder           {run}")
+        output.print(f"epochs               {len(trainer.history)}")
+        output.print(f"validation accuracy  {best['validation_accuracy']:.4f} (epoch {best['epoch']})")
+        output.print(f"next                 signfold compile {run}")
+
+    emit(result, as_json=as_json, render=render)
+
+
+def _new(given: dict[str, Any], out: Path | None) -> tuple[TrainingOptions, Path]:
+    name = given.get("dataset", "mnist")
+    load(name)  # an unknown name is refused before its missing recipe
+    options = TrainingOptions.from_json({"dataset": name} | RECIPES[name] | given)
+    return options, out or Path("runs") / f"{name}-{options.topology.replace(',', '-')}"
+
+
+def _resumed(given: dict[str, Any], out: Path | None) -> tuple[TrainingOptions, Path]:
+    if out is None:
+        raise typer.BadParameter("--resume needs --out, the folder of the run to continue")
+    stored = TrainingOptions.from_json(read_checkpoint(out).training)
+    for field in fields(stored):
+        if field.name in given and given[field.name] != getattr(stored, field.name):
+            raise CheckpointError(
+                f"{out}: was begun with {field.name} {getattr(stored, field.name)!r}, "
+                f"and cannot continue with {given[field.name]!r}"
+            )
+    return stored, out
+
+
+def _run(options: TrainingOptions, dataset: Any, run: Path, resume: bool) -> Any:
+    try:
+        from signfold.sw.train import loop
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ToolError("training needs PyTorch: install signfold[train]") from error
+    progress = Progress(
+        TextColumn("epoch"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("{task.fields[status]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    best = 0.0
+    with progress:
+        task = progress.add_task("train", total=options.epochs, status="")
+        done = 0
+
+        def on_step(share: float) -> None:
+            progress.update(task, completed=done + share)
+
+        def on_epoch(entry: dict[str, Any]) -> None:
+            nonlocal best, done
+            done, best = entry["epoch"], max(best, entry["validation_accuracy"])
+            status = f"loss {entry['loss']:.4f}  validation {entry['validation_accuracy']:.4f}  best {best:.4f}"
+            progress.update(task, completed=done, status=status)
+            if not console.is_terminal:
+                console.print(f"epoch {done}/{options.epochs}  {status}  {entry['seconds']:.1f} s", highlight=False)
+
+        try:
+            return loop.train(options, dataset, run, resume=resume, on_epoch=on_epoch, on_step=on_step)
+        except KeyboardInterrupt:
+            console.print(f"stopped after epoch {done}; continue with: signfold train --resume --out {os.fspath(run)}")
+            raise typer.Exit(130) from None

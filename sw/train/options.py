@@ -1,0 +1,133 @@
+"""Choices of a training run and what they default to. Free of torch."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from signfold.sw.train.schedules import SCHEDULES
+from signfold.sw.train.topologies import HEADS, parse_widths
+
+__all__ = ["LOSSES", "RECIPES", "TrainingOptions"]
+
+#: Names of the losses in `signfold.sw.train.losses`.
+LOSSES = ("cross-entropy", "squared-hinge")
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Everything that decides, together with the data, what comes out of a run.
+
+    Attributes
+    ----------
+    dataset : str
+        Name of the data set.
+    topology : str
+        Name or hidden widths, see `topologies.parse_widths`.
+    epochs : int
+        Passes over the training set.
+    batch : int
+        Pictures a step, at least 2; the pictures left over at the end of an epoch are not used in it.
+    lr : float
+        Highest learning rate of Adam.
+    schedule : str
+        Its decay, one of `schedules.SCHEDULES`, step by step over the whole run.
+    warmup : int
+        Epochs over which the learning rate rises first.
+    loss : str
+        One of `LOSSES`.
+    head : str
+        One of `topologies.HEADS`.
+    threshold : int or None
+        Pixel threshold; None takes each pixel's mean over the training set, rounded to the nearest integer.
+    shift : int
+        Largest random shift of training pictures, in pixels.
+    dropout : float
+        Share of hidden activations dropped, in [0, 1).
+    momentum : float
+        Weight of the newest batch in the running statistics, in (0, 1].
+    seed : int
+        Seed of initial weights, order, shifts and dropout.
+    threads : int
+        Threads of torch. Part of the options, because sums over another number of threads round differently.
+
+    Raises
+    ------
+    ValueError
+        A value is outside what is allowed.
+    """
+
+    dataset: str
+    topology: str
+    epochs: int
+    batch: int
+    lr: float
+    schedule: str = "cosine"
+    warmup: int = 0
+    loss: str = "cross-entropy"
+    head: str = "scale"
+    threshold: int | None = None
+    shift: int = 0
+    dropout: float = 0.0
+    momentum: float = 0.1
+    seed: int = 1
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        parse_widths(self.topology)
+        rules = {
+            "epochs": (self.epochs >= 1, "1 or more"),
+            "batch": (self.batch >= 2, "2 or more"),
+            "lr": (0 < self.lr <= 1, "above 0 and at most 1"),
+            "schedule": (self.schedule in SCHEDULES, ", ".join(SCHEDULES)),
+            "warmup": (0 <= self.warmup < self.epochs, "0 or more, and fewer than epochs"),
+            "loss": (self.loss in LOSSES, ", ".join(LOSSES)),
+            "head": (self.head in HEADS, ", ".join(HEADS)),
+            "threshold": (self.threshold is None or self.threshold >= 0, "0 or more"),
+            "shift": (self.shift >= 0, "0 or more"),
+            "dropout": (0 <= self.dropout < 1, "from 0 to below 1"),
+            "momentum": (0 < self.momentum <= 1, "above 0 and at most 1"),
+            "seed": (0 <= self.seed < 1 << 63, "0 to 2**63 - 1"),
+            "threads": (self.threads >= 1, "1 or more"),
+        }
+        for name, (allowed, rule) in rules.items():
+            if not allowed:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, allowed: {rule}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "TrainingOptions":
+        """Read what `to_json` wrote.
+
+        Parameters
+        ----------
+        values : mapping
+            Options by name.
+
+        Returns
+        -------
+        TrainingOptions
+            The options.
+
+        Raises
+        ------
+        ValueError
+            A name is unknown, or a required one is missing, or a value is not allowed.
+        """
+        unknown = set(values) - {field.name for field in fields(cls)}
+        if unknown:
+            raise ValueError(f"unknown training options {sorted(unknown)}")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"training options are incomplete or of a wrong type: {error}") from error
+
+
+#: What the command line takes where an option is not given, by data set.
+RECIPES: dict[str, dict[str, Any]] = {
+    "digits": {"topology": "64,64,64", "epochs": 200, "batch": 64, "lr": 0.01},
+    "mnist": {"topology": "sfc", "epochs": 300, "batch": 128, "lr": 0.01, "threshold": 128, "shift": 1},
+    "fashion-mnist": {"topology": "sfc", "epochs": 300, "batch": 128, "lr": 0.01},
+}
