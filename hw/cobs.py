@@ -49,7 +49,8 @@ class CobsEncoder(wiring.Component):
     """Encode packets into delimited frames.
 
     A group is gathered, at one byte a cycle, before it is sent, at one byte a cycle; the input waits meanwhile. A group
-    of n bytes thus takes 2 n + 2 cycles, and its code byte appears in the cycle after its last byte is taken.
+    with code byte c occupies at most 2 c + 1 cycles without stalls, and its code byte appears in the cycle after its
+    last byte is taken.
 
     Parameters
     ----------

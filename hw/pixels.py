@@ -132,11 +132,14 @@ class PixelStage(wiring.Component):
         beat, following = Signal(range(p.beats)), Signal(range(p.beats))
         state = Signal(_State)
         final, room, put = Signal(), Signal(), Signal()
+        # In the first cycle after reset the table has not been read yet.
+        primed = Signal(init=p.rom is None)
+        m.d.sync += primed.eq(1)
         m.d.comb += [
             final.eq(beat == p.beats - 1),
             room.eq(~self.o.valid | self.o.ready),
-            self.i.ready.eq((state == _State.DROP) | ((state == _State.FRAME) & room)),
-            put.eq(room & ((state == _State.FILL) | ((state == _State.FRAME) & self.i.valid))),
+            self.i.ready.eq((state == _State.DROP) | ((state == _State.FRAME) & room & primed)),
+            put.eq(room & ((state == _State.FILL) | ((state == _State.FRAME) & self.i.valid & primed))),
             following.eq(Mux(put, Mux(final, 0, beat + 1), beat)),
         ]
         m.d.sync += beat.eq(following)

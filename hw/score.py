@@ -145,7 +145,9 @@ class ScoreUnit(wiring.Component):
             put.eq(self.i.valid & self.i.ready),
             following.eq(Mux(put, Mux(arriving == p.classes - 1, 0, arriving + 1), arriving)),
         ]
-        m.d.sync += arriving.eq(following)
+        # In the first cycle after reset the table has not been read yet.
+        primed = Signal(init=p.rom is None)
+        m.d.sync += [arriving.eq(following), primed.eq(1)]
 
         # First stage: the score. It may fill while the second stage waits.
         valid, score, index = Signal(), Signal(signed(p.score_width)), Signal(range(p.classes))
@@ -155,9 +157,9 @@ class ScoreUnit(wiring.Component):
             scale_width, _ = p._field_widths
             m.d.comb += rom.address.eq(following)
             bipolar = rom.data[:scale_width].as_signed() * bipolar + rom.data[scale_width:].as_signed()
-        m.d.comb += self.i.ready.eq(~valid | move)
-        with m.If(self.i.ready):
-            m.d.sync += [valid.eq(self.i.valid), score.eq(bipolar), index.eq(arriving)]
+        m.d.comb += self.i.ready.eq((~valid | move) & primed)
+        with m.If(~valid | move):
+            m.d.sync += [valid.eq(put), score.eq(bipolar), index.eq(arriving)]
 
         # Second stage: the best class so far.
         top = Signal(signed(p.score_width))

@@ -1,0 +1,157 @@
+"""Requests: checks their form, feeds frames of codes to the accelerator and passes on what is to be answered."""
+
+from dataclasses import dataclass
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from signfold.hw.check import check_integer
+from signfold.hw.packet import HEADER_BYTES, RequestType, Status, header_layout
+from signfold.hw.shapes import beat_layout
+
+__all__ = ["RequestParser", "RequestParserParameters"]
+
+
+@dataclass(frozen=True)
+class RequestParserParameters:
+    """Parser of request packets.
+
+    Parameters
+    ----------
+    elements : int
+        Codes of a frame.
+    bits : int
+        Width of a code, 1 .. 8.
+    layout : StructLayout
+        Payload of the packets: `data`, `last` and the packet's `length`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is of the wrong kind or out of range; the message names it.
+    """
+
+    elements: int
+    bits: int
+    layout: data.StructLayout
+
+    def __post_init__(self):
+        check_integer("elements", self.elements, minimum=1, maximum=65535)
+        check_integer("bits", self.bits, minimum=1, maximum=8)
+
+    def compute(self, packet: bytes) -> tuple[tuple[int, int, Status], list[int] | None] | None:
+        """Return what becomes of a request packet.
+
+        Returns
+        -------
+        tuple or None
+            Type, sequence number and status of the answer, and the codes that go to the accelerator or None. None
+            for a packet too short to be answered.
+        """
+        if len(packet) < HEADER_BYTES:
+            return None
+        kind, seq = packet[:HEADER_BYTES]
+        payload = packet[HEADER_BYTES:]
+        if kind not in list(RequestType):
+            return (kind, seq, Status.UNKNOWN_TYPE), None
+        if len(payload) != (self.elements if kind == RequestType.INFER else 0):
+            return (kind, seq, Status.BAD_LENGTH), None
+        if kind == RequestType.IDENTIFY:
+            return (kind, seq, Status.OK), None
+        status = Status.BAD_CODE if any(code >> self.bits for code in payload) else Status.OK
+        return (kind, seq, status), [code & ((1 << self.bits) - 1) for code in payload]
+
+    def create(self) -> "RequestParser":
+        """Return the gateware."""
+        return RequestParser(self)
+
+
+class RequestParser(wiring.Component):
+    """Parse request packets.
+
+    A frame that goes to the accelerator is always complete: its length is known to be right before its first code
+    leaves. A code out of range shows only on the way; its frame is computed all the same, its upper bits cut off, and
+    the answer's status says that the result is void. The answer to a request follows on `answers` once the whole
+    packet is taken, one cycle after its last byte, so answers and results come in the same order.
+
+    Throughput one byte a cycle, and one cycle more a packet.
+
+    Parameters
+    ----------
+    parameters : RequestParserParameters
+        Geometry of a frame.
+
+    Members
+    -------
+    i : In(stream of parameters.layout)
+        Request packets.
+    o : Out(stream of beat_layout(1, bits))
+        Codes of the frames.
+    answers : Out(stream of header_layout())
+        What to answer.
+    """
+
+    def __init__(self, parameters: RequestParserParameters):
+        self.parameters = parameters
+        super().__init__(
+            {
+                "i": In(stream.Signature(parameters.layout)),
+                "o": Out(stream.Signature(beat_layout(1, parameters.bits))),
+                "answers": Out(stream.Signature(header_layout())),
+            }
+        )
+
+    def elaborate(self, platform):
+        p = self.parameters
+        m = Module()
+        header = Signal(header_layout())
+        infer = Signal()
+        identify = Signal()
+        length_ok = Signal()
+        m.d.comb += [
+            self.answers.payload.eq(header),
+            infer.eq(header.type == RequestType.INFER),
+            identify.eq(header.type == RequestType.IDENTIFY),
+            length_ok.eq(self.i.payload.length == Mux(infer, HEADER_BYTES + p.elements, HEADER_BYTES)),
+            self.o.payload.codes[0].eq(self.i.payload.data),
+            self.o.payload.last.eq(self.i.payload.last),
+        ]
+        with m.FSM():
+            with m.State("TYPE"):
+                m.d.comb += self.i.ready.eq(1)
+                m.d.sync += header.type.eq(self.i.payload.data)
+                # A packet that ends here has no sequence number to answer to.
+                with m.If(self.i.valid & ~self.i.payload.last):
+                    m.next = "SEQ"
+            with m.State("SEQ"):
+                m.d.comb += self.i.ready.eq(1)
+                m.d.sync += [
+                    header.seq.eq(self.i.payload.data),
+                    header.status.eq(
+                        Mux(infer | identify, Mux(length_ok, Status.OK, Status.BAD_LENGTH), Status.UNKNOWN_TYPE)
+                    ),
+                ]
+                with m.If(self.i.valid):
+                    with m.If(self.i.payload.last):
+                        m.next = "ANSWER"
+                    with m.Elif(infer & length_ok):
+                        m.next = "FRAME"
+                    with m.Else():
+                        m.next = "SKIP"
+            with m.State("FRAME"):
+                m.d.comb += [self.o.valid.eq(self.i.valid), self.i.ready.eq(self.o.ready)]
+                with m.If(self.i.valid & self.i.ready):
+                    with m.If((self.i.payload.data >> p.bits) != 0):
+                        m.d.sync += header.status.eq(Status.BAD_CODE)
+                    with m.If(self.i.payload.last):
+                        m.next = "ANSWER"
+            with m.State("SKIP"):
+                m.d.comb += self.i.ready.eq(1)
+                with m.If(self.i.valid & self.i.payload.last):
+                    m.next = "ANSWER"
+            with m.State("ANSWER"):
+                m.d.comb += self.answers.valid.eq(1)
+                with m.If(self.answers.ready):
+                    m.next = "TYPE"
+        return m

@@ -1,0 +1,167 @@
+"""Responses: turns answers and the accelerator's results into packets."""
+
+from dataclasses import dataclass
+
+from amaranth.hdl import Array, Const, Module, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from signfold.hw.packet import RESPONSE_FLAG, Geometry, RequestType, Status, header_layout, packet_layout
+from signfold.hw.shapes import result_layout
+
+__all__ = ["ResponseBuilder", "ResponseBuilderParameters"]
+
+
+@dataclass(frozen=True)
+class ResponseBuilderParameters:
+    """Builder of response packets.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        What an identify request returns, and the form of a result.
+    """
+
+    geometry: Geometry
+
+    def compute(self, answer: tuple[int, int, Status], scores: list[int] | None = None, best: int = 0) -> bytes:
+        """Return the response packet.
+
+        Parameters
+        ----------
+        answer : tuple
+            Type, sequence number, status.
+        scores : list of int
+            The result's scores, for an infer request.
+        best : int
+            The result's class.
+        """
+        kind, seq, status = answer
+        payload = b""
+        if status == Status.OK and kind == RequestType.IDENTIFY:
+            payload = self.geometry.pack()
+        elif status == Status.OK and kind == RequestType.INFER:
+            payload = b"".join(score.to_bytes(self.geometry.score_bytes, "little", signed=True) for score in scores)
+            payload += best.to_bytes(self.geometry.class_bytes, "little")
+        return bytes([kind | RESPONSE_FLAG, seq, status]) + payload
+
+    def create(self) -> "ResponseBuilder":
+        """Return the gateware."""
+        return ResponseBuilder(self)
+
+
+class ResponseBuilder(wiring.Component):
+    """Build response packets.
+
+    An answer is taken at once and kept, so that the next request can be computed while this one is answered. The
+    result of a frame with a code out of range is taken and left out.
+
+    The first byte is offered in the cycle after an answer is taken; throughput one byte a cycle, one answer waiting.
+
+    Parameters
+    ----------
+    parameters : ResponseBuilderParameters
+        Geometry.
+
+    Members
+    -------
+    answers : In(stream of header_layout())
+        What to answer.
+    results : In(stream of result_layout(score_width, classes))
+        Results of the accelerator, one a frame.
+    o : Out(stream of packet_layout())
+        Response packets.
+    """
+
+    def __init__(self, parameters: ResponseBuilderParameters):
+        self.parameters = parameters
+        g = parameters.geometry
+        super().__init__(
+            {
+                "answers": In(stream.Signature(header_layout())),
+                "results": In(stream.Signature(result_layout(g.score_width, g.classes))),
+                "o": Out(stream.Signature(packet_layout())),
+            }
+        )
+
+    def elaborate(self, platform):
+        g = self.parameters.geometry
+        m = Module()
+        header = Signal(header_layout())
+        infer = Signal()
+        good = Signal()
+        identity = Array(Const(byte, 8) for byte in g.pack())
+        index = Signal(range(max(len(identity), g.score_bytes, g.class_bytes)))
+        score = Signal(signed(8 * g.score_bytes))
+        best = Signal(8 * g.class_bytes)
+        m.d.comb += [
+            infer.eq(header.type == RequestType.INFER),
+            good.eq(header.status == Status.OK),
+            score.eq(self.results.payload.score),
+            best.eq(self.results.payload.best),
+        ]
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += self.answers.ready.eq(1)
+                m.d.sync += [header.eq(self.answers.payload), index.eq(0)]
+                with m.If(self.answers.valid):
+                    m.next = "TYPE"
+            with m.State("TYPE"):
+                m.d.comb += [self.o.valid.eq(1), self.o.payload.data.eq(header.type | RESPONSE_FLAG)]
+                with m.If(self.o.ready):
+                    m.next = "SEQ"
+            with m.State("SEQ"):
+                m.d.comb += [self.o.valid.eq(1), self.o.payload.data.eq(header.seq)]
+                with m.If(self.o.ready):
+                    m.next = "STATUS"
+            with m.State("STATUS"):
+                m.d.comb += [
+                    self.o.valid.eq(1),
+                    self.o.payload.data.eq(header.status),
+                    self.o.payload.last.eq(~good),
+                ]
+                with m.If(self.o.ready):
+                    with m.If(good):
+                        m.next = "IDENTITY"
+                        with m.If(infer):
+                            m.next = "SCORE"
+                    with m.Else():
+                        m.next = "IDLE"
+                        with m.If(infer & (header.status == Status.BAD_CODE)):
+                            m.next = "DRAIN"
+            with m.State("IDENTITY"):
+                m.d.comb += [
+                    self.o.valid.eq(1),
+                    self.o.payload.data.eq(identity[index]),
+                    self.o.payload.last.eq(index == len(identity) - 1),
+                ]
+                with m.If(self.o.ready):
+                    m.d.sync += index.eq(index + 1)
+                    with m.If(self.o.payload.last):
+                        m.next = "IDLE"
+            with m.State("SCORE"):
+                m.d.comb += [self.o.valid.eq(self.results.valid), self.o.payload.data.eq(score.word_select(index, 8))]
+                with m.If(self.o.valid & self.o.ready):
+                    m.d.sync += index.eq(index + 1)
+                    with m.If(index == g.score_bytes - 1):
+                        m.d.sync += index.eq(0)
+                        # The last beat stays for the class that it carries.
+                        m.d.comb += self.results.ready.eq(~self.results.payload.last)
+                        with m.If(self.results.payload.last):
+                            m.next = "CLASS"
+            with m.State("CLASS"):
+                m.d.comb += [
+                    self.o.valid.eq(1),
+                    self.o.payload.data.eq(best.word_select(index, 8)),
+                    self.o.payload.last.eq(index == g.class_bytes - 1),
+                ]
+                with m.If(self.o.ready):
+                    m.d.sync += index.eq(index + 1)
+                    with m.If(self.o.payload.last):
+                        m.d.comb += self.results.ready.eq(1)
+                        m.next = "IDLE"
+            with m.State("DRAIN"):
+                m.d.comb += self.results.ready.eq(1)
+                with m.If(self.results.valid & self.results.payload.last):
+                    m.next = "IDLE"
+        return m
