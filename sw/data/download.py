@@ -105,6 +105,8 @@ def download(
         faults = []
         for mirror in source.mirrors if mirrors is None else mirrors:
             address = mirror.rstrip("/") + "/" + target.name
+            if not address.startswith(("http://", "https://")):
+                raise DataError(f"mirror is {mirror!r}, allowed: addresses that begin with http:// or https://")
             try:
                 target_folder.mkdir(parents=True, exist_ok=True)
                 _fetch_checked(

@@ -39,7 +39,7 @@ class BinaryNet(nn.Module):
         self._generator = generator
         self._dropout = dropout
         self._order: list[str] = []
-        channels = 0
+        fan_in = channels = 0
         for layer in layers:
             kind, name = layer["kind"], layer.get("name", layer["kind"])
             match kind:

@@ -73,6 +73,7 @@ class TrainingOptions:
     threads: int = 1
 
     def __post_init__(self) -> None:
+        """Refuse values that are not allowed."""
         parse_widths(self.topology)
         rules = {
             "epochs": (self.epochs >= 1, "1 or more"),
