@@ -64,9 +64,9 @@ def canonical(rtlil: str, *, keep_modules: Collection[str] = (), keep_wires: Col
     for name in reversed(modules):
         module = modules[name]
         wires = {f"\\{wire}" for wire in keep_wires} if name.count(".") == 1 else set()
-        module.body = _drop_aliases(module.body, wires)
+        module.body = _reconnect(_drop_aliases(module.body, wires), modules, stands_for)
         _rename_ports(module)
-        module.body = _order_wires(_reconnect(module.body, modules, stands_for))
+        module.body = _order_wires(module.body)
         text = tuple(module.body)
         instance = name.rpartition(".")[2]
         if text in seen and instance not in keep_modules:
@@ -131,12 +131,11 @@ def _drop_aliases(body: list[str], keep: Collection[str]) -> list[str]:
 
 
 def _rename_ports(module: _Module) -> None:
-    """Count the nameless ports in order of their use."""
-    for line in module.body:
-        if not _WIRE.fullmatch(line):
-            for name in _IDENTIFIER.findall(line):
-                if _NAMELESS_PORT.fullmatch(name) and name not in module.port_names:
-                    module.port_names[name] = f"\\port_{len(module.port_names)}"
+    """Count the nameless ports in order of their use, those that nothing uses last."""
+    for line in sorted(module.body, key=lambda line: _WIRE.fullmatch(line) is not None):
+        for name in _IDENTIFIER.findall(line):
+            if _NAMELESS_PORT.fullmatch(name) and name not in module.port_names:
+                module.port_names[name] = f"\\port_{len(module.port_names)}"
     if module.port_names:
         names = module.port_names
         module.body = [_IDENTIFIER.sub(lambda m: names.get(m[0], m[0]), line) for line in module.body]

@@ -24,6 +24,7 @@ LINT_WAIVERS = {
     "DECLFILENAME": "one file holds all modules",
     "UNUSEDSIGNAL": "carries and sign bits that an addition makes and nobody reads; resets of memories",
     "WIDTHEXPAND": "operands are extended to the width of the result, as Verilog defines it",
+    "CASEINCOMPLETE": "every case comes after an assignment of the value that holds otherwise",
     "PROCASSINIT": "registers hold their reset value from power-on, as they do in an FPGA",
     "WIDTHTRUNC": "sums are kept at the width that their values need",
 }
@@ -32,7 +33,8 @@ LINT_WAIVERS = {
 _TRIGGER = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+ ")
 _MODULE = re.compile(r"module (\w+)\(")
 _MEMORY = re.compile(r"  reg (?:\[(\d+):0\] )?(\w+) \[(\d+):0\];")
-_WORD = re.compile(r"    (\w+)\[(\d+)\] = (\d+)'h([0-9a-f]+);")
+#: Yosys writes words of 32 bits in decimal, others in hexadecimal.
+_WORD = re.compile(r"    (\w+)\[(\d+)\] = (\d+)'([dh])([0-9a-f]+);")
 
 
 def convert(
@@ -187,6 +189,6 @@ def _check_words(rom: RomParameters, memory: str, width: int, depth: int, block:
         match = _WORD.fullmatch(line)
         if match is None or match[1] != memory or int(match[3]) != width:
             raise ValueError(f"ROM {rom.name!r} must be initialized word by word, but the text reads {line.strip()!r}")
-        words[int(match[2])] = int(match[4], 16)
+        words[int(match[2])] = int(match[5], 16 if match[4] == "h" else 10)
     if words != dict(enumerate(rom.words)):
         raise ValueError(f"ROM {rom.name!r} must hold the words of its parameters, but the text holds others")
