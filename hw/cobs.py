@@ -1,8 +1,8 @@
 """Consistent overhead byte stuffing: packets without a byte 0, so that 0 can delimit them.
 
 S. Cheshire and M. Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on Networking 7(2), 1999. A packet
-is cut into groups: a code byte n in 1 .. 255 stands for the n - 1 bytes that follow it and, unless n = 255 or the packet
-ends there, for a 0 after them.
+is cut into groups: a code byte n in 1 .. 255 stands for the n - 1 bytes that follow it and, unless n = 255 or the
+packet ends there, for a 0 after them.
 """
 
 from collections.abc import Iterable
@@ -25,8 +25,8 @@ class CobsEncoderParameters:
     """Encoder of packets."""
 
     def compute(self, packet: bytes) -> bytes:
-        """Return the frame of a packet of at least one byte, including the delimiter at its end."""
-        frame = bytearray()
+        """Return the frame of a packet of at least one byte, between two delimiters."""
+        frame = bytearray([DELIMITER])
         group = bytearray()
         for n, byte in enumerate(packet):
             if byte:
@@ -46,9 +46,9 @@ class CobsEncoderParameters:
 
 
 class CobsEncoder(wiring.Component):
-    """Encode packets into delimited frames.
+    """Encode packets into frames between delimiters.
 
-    A group is gathered, at one byte a cycle, before it is sent, at one byte a cycle; the input waits meanwhile. A group
+    The delimiter in front makes a receiver forget what it got before, such as a frame that a reset has cut. A group is gathered, at one byte a cycle, before it is sent, at one byte a cycle; the input waits meanwhile. A group
     with code byte c occupies at most 2 c + 1 cycles without stalls, and its code byte appears in the cycle after its
     last byte is taken.
 
@@ -85,6 +85,10 @@ class CobsEncoder(wiring.Component):
             read.addr.eq(sent + (self.o.valid & self.o.ready)),
         ]
         with m.FSM():
+            with m.State("START"):
+                m.d.comb += [self.o.valid.eq(self.i.valid), self.o.payload.eq(DELIMITER)]
+                with m.If(self.i.valid & self.o.ready):
+                    m.next = "GATHER"
             with m.State("GATHER"):
                 m.d.comb += self.i.ready.eq(1)
                 with m.If(self.i.valid):
@@ -121,7 +125,7 @@ class CobsEncoder(wiring.Component):
             with m.State("DELIMITER"):
                 m.d.comb += [self.o.valid.eq(1), self.o.payload.eq(DELIMITER)]
                 with m.If(self.o.ready):
-                    m.next = "GATHER"
+                    m.next = "START"
         return m
 
 

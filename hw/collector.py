@@ -37,7 +37,8 @@ class CollectorParameters:
     def __post_init__(self):
         check_integer("groups", self.groups, minimum=1)
         check_integer("passes", self.passes, minimum=1)
-        check_integer("beats", self.beats, minimum=(self.passes - 1) * self.groups + 1, maximum=self.passes * self.groups)
+        before = (self.passes - 1) * self.groups
+        check_integer("beats", self.beats, minimum=before + 1, maximum=before + self.groups)
 
     @property
     def final_beats(self) -> int:

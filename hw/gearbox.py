@@ -89,7 +89,13 @@ class _GearboxParameters:
 
 
 class WidenerParameters(_GearboxParameters):
-    __doc__ = _GearboxParameters.__doc__
+    """Gearbox from few codes a beat to a multiple of them; TypeError or ValueError where they do not fit.
+
+    Parameters
+    ----------
+    elements, bits, lanes_in, lanes_out : int
+        Codes of a frame, width of a code, codes a beat at the input and at the output (a multiple).
+    """
 
     @property
     def _wide_narrow(self):
@@ -106,7 +112,13 @@ class WidenerParameters(_GearboxParameters):
 
 
 class NarrowerParameters(_GearboxParameters):
-    __doc__ = _GearboxParameters.__doc__
+    """Gearbox from many codes a beat to a divisor of them; TypeError or ValueError where they do not fit.
+
+    Parameters
+    ----------
+    elements, bits, lanes_in, lanes_out : int
+        Codes of a frame, width of a code, codes a beat at the input and at the output (a divisor).
+    """
 
     @property
     def _wide_narrow(self):

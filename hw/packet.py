@@ -29,11 +29,12 @@ __all__ = [
 #: Version that an identify request returns. A host refuses a device of another version.
 PROTOCOL_VERSION = 1
 
-#: Byte between frames; COBS keeps it out of them.
+#: Byte before and after each frame; COBS keeps it out of them.
 DELIMITER = 0x00
 
-#: Check of every packet: CRC-16/IBM-3740 (also known as CCITT-FALSE), most significant byte first.
-CRC = crc.catalog.CRC16_IBM_3740(data_width=8)
+#: Check of every packet: CRC-16/GENIBUS, most significant byte first. Its inverted output matters: without it, a packet
+#: with a right checksum and a 0 appended has a right checksum too, and a damaged delimiter can append that 0.
+CRC = crc.catalog.CRC16_GENIBUS(data_width=8)
 CRC_BYTES = 2
 
 #: Type and sequence number, before a request's payload.

@@ -86,9 +86,7 @@ class PacketBuffer(wiring.Component):
 
     def __init__(self, parameters: PacketBufferParameters):
         self.parameters = parameters
-        super().__init__(
-            {"i": In(stream.Signature(checked_layout())), "o": Out(stream.Signature(parameters.layout()))}
-        )
+        super().__init__({"i": In(stream.Signature(checked_layout())), "o": Out(stream.Signature(parameters.layout()))})
 
     def elaborate(self, platform):
         p = self.parameters

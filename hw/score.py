@@ -68,7 +68,8 @@ class ScoreParameters:
     def _bounds(self) -> list[int]:
         if self.scale is None:
             return [-self.fan_in, self.fan_in]
-        ends = [(int(s) * sign * self.fan_in + int(o)) for s, o in zip(self.scale, self.offset) for sign in (-1, 1)]
+        pairs = zip(self.scale, self.offset, strict=True)
+        ends = [(int(s) * sign * self.fan_in + int(o)) for s, o in pairs for sign in (-1, 1)]
         return [min(ends), max(ends)]
 
     @property

@@ -88,7 +88,7 @@ class UartReceiver(wiring.Component):
     in its middle is ignored. A byte without a stop bit is dropped, and the receiver waits for the line to go high. It
     is ready for the next start bit from the middle of the stop bit on, so a sender may be up to 4 % faster.
 
-    A byte appears `10 * divisor - divisor // 2 + LATENCY` cycles after the first cycle of its start bit. The line has
+    A byte appears `9 * divisor + divisor // 2 + LATENCY` cycles after the first cycle of its start bit. The line has
     no flow control: a byte that arrives while the one before is still offered is lost.
 
     Parameters
@@ -104,7 +104,7 @@ class UartReceiver(wiring.Component):
         Bytes.
     """
 
-    LATENCY = 2
+    LATENCY = 3
 
     def __init__(self, parameters: UartParameters):
         self.parameters = parameters
