@@ -77,7 +77,7 @@ class ScoreParameters:
         """Table of scales (low bits) and offsets, both two's complement, a word a class; None without them."""
         if self.scale is None:
             return None
-        scale_width, offset_width = self._field_widths
+        scale_width, offset_width = self.field_widths
         words = tuple(
             (int(s) & ((1 << scale_width) - 1)) | (int(o) & ((1 << offset_width) - 1)) << scale_width
             for s, o in zip(self.scale, self.offset, strict=True)
@@ -85,7 +85,8 @@ class ScoreParameters:
         return RomParameters("scores_a", scale_width + offset_width, words)
 
     @property
-    def _field_widths(self) -> tuple[int, int]:
+    def field_widths(self) -> tuple[int, int]:
+        """Bits of a scale and of an offset in the table."""
         return tuple(_signed_width([int(a.min()), int(a.max())]) for a in (self.scale, self.offset))
 
     def compute(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -155,7 +156,7 @@ class ScoreUnit(wiring.Component):
         bipolar = 2 * self.i.payload.codes[0] - (p.fan_in + 2 * p.padding)
         if p.rom is not None:
             m.submodules[p.rom.name] = rom = p.rom.create()
-            scale_width, _ = p._field_widths
+            scale_width, _ = p.field_widths
             m.d.comb += rom.address.eq(following)
             bipolar = rom.data[:scale_width].as_signed() * bipolar + rom.data[scale_width:].as_signed()
         m.d.comb += self.i.ready.eq((~valid | move) & primed)
