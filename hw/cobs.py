@@ -48,9 +48,11 @@ class CobsEncoderParameters:
 class CobsEncoder(wiring.Component):
     """Encode packets into frames between delimiters.
 
-    The delimiter in front makes a receiver forget what it got before, such as a frame that a reset has cut. A group is gathered, at one byte a cycle, before it is sent, at one byte a cycle; the input waits meanwhile. A group
+    The delimiter in front makes a receiver forget what it got before, such as a frame that a reset has cut.
+
+    A group is gathered, at one byte a cycle, before it is sent, at one byte a cycle; the input waits meanwhile. A group
     with code byte c occupies at most 2 c + 1 cycles without stalls, and its code byte appears in the cycle after its
-    last byte is taken.
+    last byte is taken. Each delimiter takes one cycle.
 
     Parameters
     ----------

@@ -79,7 +79,8 @@ class CrcCheckerParameters:
 
     def compute(self, packet: bytes) -> bool:
         """Return whether the packet's last two bytes are not the checksum of those before."""
-        return len(packet) < CRC_BYTES or CRC.compute(packet) != CRC.residue()
+        data, checksum = packet[:-CRC_BYTES], packet[-CRC_BYTES:]
+        return len(checksum) < CRC_BYTES or CRC.compute(data) != int.from_bytes(checksum, "big")
 
     def create(self) -> "CrcChecker":
         """Return the gateware."""
