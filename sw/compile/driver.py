@@ -1,0 +1,150 @@
+"""The compiler: runs the passes in order, a verifier after each, and writes nothing that was not proven."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from signfold.sw import data
+from signfold.sw.compile.accuracy import frames_for, measure
+from signfold.sw.compile.checkpoint import StoredModel, read_model
+from signfold.sw.compile.float32 import choose_evaluator
+from signfold.sw.compile.float_network import FloatNetwork
+from signfold.sw.compile.fold import fold_body
+from signfold.sw.compile.frontend import import_model
+from signfold.sw.compile.head import add_head
+from signfold.sw.compile.report import head_report, layer_report
+from signfold.sw.compile.verify import verify_body, verify_head
+from signfold.sw.errors import DataError
+from signfold.sw.network import Network
+
+__all__ = ["SCORE_BITS", "Compilation", "compile_network", "compile_run"]
+
+#: Width of the scores of an affine head unless another is asked for.
+SCORE_BITS = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Compilation:
+    """What a compilation gives.
+
+    Parameters
+    ----------
+    network : Network
+        The verified integer network.
+    report : dict
+        JSON object: source, accuracy, layers (`report.layer_report`), head (`report.head_report`).
+    """
+
+    network: Network
+    report: dict[str, object]
+
+
+def compile_network(
+    float_network: FloatNetwork, *, score_bits: int = SCORE_BITS, metadata: dict | None = None
+) -> Network:
+    """Compile a float network, proving every pass.
+
+    Parameters
+    ----------
+    float_network : FloatNetwork
+        The trained network.
+    score_bits : int
+        Width of signed scores where the head is an affine a class, 8 to 62.
+    metadata : dict, optional
+        Facts to store in the network.
+
+    Raises
+    ------
+    CompileError
+        The network does not fold, or a pass made something else of it; names layer and channel.
+    """
+    body = fold_body(float_network)
+    verify_body(float_network, body)
+    nodes = add_head(float_network, body, score_bits)
+    verify_head(float_network, nodes)
+    return Network(float_network.input, nodes, nodes[-1].name, metadata or {})
+
+
+def compile_run(
+    run: str | os.PathLike[str],
+    *,
+    epoch: str | None = None,
+    name: str | None = None,
+    score_bits: int = SCORE_BITS,
+    data_dir: str | os.PathLike[str] | None = None,
+    on_pass: Callable[[str], object] | None = None,
+) -> Compilation:
+    """Compile a training run.
+
+    The network's metadata are functions of the checkpoint, the arguments, this version of Signfold and, where it can be
+    read, the validation split: not of time, path or machine.
+
+    Parameters
+    ----------
+    run : path
+        Folder of the run.
+    epoch : {"best", "last"}, optional
+        Tensors to take; without it the best epoch's where there are any, else the last.
+    name : str, optional
+        Name in the metadata; without it data set and widths.
+    score_bits : int
+        See `compile_network`.
+    data_dir : path, optional
+        Folder of data sets. Without it, and without data in the usual place, accuracy is left out and the report says
+        why.
+    on_pass : callable, optional
+        Told what begins, in a few words.
+
+    Raises
+    ------
+    CheckpointError, CompileError
+        The run cannot be read or does not fold.
+    DataError
+        `data_dir` was given and does not hold the validation split.
+    """
+    tell = on_pass or (lambda _: None)
+    tell("read checkpoint")
+    model = read_model(run, epoch)
+    float_network = import_model(model)
+    tell("fold and verify")
+    network = compile_network(float_network, score_bits=score_bits)
+    tell("evaluate on the validation split")
+    frames = missing = accuracy = None
+    try:
+        frames, labels = frames_for(network, data.load(model.dataset, data_dir), "validation")
+    except DataError as cause:
+        if data_dir is not None:
+            raise
+        missing = str(cause)
+    else:
+        integer = measure(network, frames, labels)
+        accuracy = {"split": "validation", "frames": integer.frames, "integer": integer.fraction}
+        accuracy["float"] = model.validation
+    metadata = {
+        "name": name or f"{model.dataset}-{'-'.join(map(str, float_network.widths))}",
+        "dataset": model.dataset,
+        "checkpoint": {"epoch": model.epoch, "sha256": model.sha256},
+        "signfold": version("signfold"),
+    }
+    if accuracy is not None:
+        metadata["accuracy"] = accuracy
+    network = Network(network.input, network.nodes, network.output, metadata)
+    tell("compare with float32")
+    return Compilation(network, _report(model, float_network, network, frames, missing))
+
+
+def _report(
+    model: StoredModel, float_network: FloatNetwork, network: Network, frames: object, missing: str | None
+) -> dict[str, object]:
+    evaluator, evaluate = choose_evaluator()
+    report: dict[str, object] = {
+        "format": "signfold-compile-report",
+        "network": {**network.metadata, "content_hash": network.content_hash},
+        "evaluator": evaluator,
+        "layers": layer_report(float_network, network, evaluate),
+        "head": head_report(float_network, network, evaluate, frames),
+    }
+    if missing is not None:
+        report["no_accuracy"] = missing
+    return report

@@ -1,0 +1,53 @@
+"""What float32 arithmetic makes of a batch normalization: the trained model's own rounding, beside the exact fold.
+
+The documented formula is that of framework kernels for inference, each operation rounded to float32::
+
+    slope = gamma * (1 / sqrt(variance + eps))
+    shift = beta - mean * slope
+    y     = s * slope + shift
+"""
+
+import importlib.util
+from collections.abc import Callable
+
+import numpy as np
+
+from signfold.sw.compile.float_network import BatchNorm
+
+__all__ = ["FORMULA", "Evaluator", "choose_evaluator", "evaluate_formula"]
+
+#: Name of the documented formula in reports.
+FORMULA = "formula"
+
+#: Maps a layer and float32 sums ``[n, channels]`` to float32 values of the same shape.
+Evaluator = Callable[[BatchNorm, np.ndarray], np.ndarray]
+
+
+def evaluate_formula(norm: BatchNorm, sums: np.ndarray) -> np.ndarray:
+    """Evaluate the documented formula.
+
+    Parameters
+    ----------
+    norm : BatchNorm
+        The layer.
+    sums : numpy.ndarray
+        float32 ``[n, channels]``.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 ``[n, channels]``; overflows give infinities and NaN, as they would in a framework.
+    """
+    with np.errstate(all="ignore"):
+        slope = norm.gamma * (np.float32(1) / np.sqrt(norm.variance + np.float32(norm.eps)))
+        shift = norm.beta - norm.mean * slope
+        return sums * slope + shift
+
+
+def choose_evaluator() -> tuple[str, Evaluator]:
+    """Return PyTorch's own kernel where PyTorch is installed, else the documented formula, and its name."""
+    if importlib.util.find_spec("torch") is None:
+        return FORMULA, evaluate_formula
+    from signfold.sw.compile import torch_front
+
+    return torch_front.NAME, torch_front.evaluate_batch_norm
