@@ -1,12 +1,12 @@
 """What every command shares: the console, and one result printed for people or for machines."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
 
-__all__ = ["console", "emit"]
+__all__ = ["console", "emit", "print_lines"]
 
 #: Progress and remarks. Standard output is kept for results, so that `--json` can be piped.
 console = Console(stderr=True)
@@ -28,3 +28,17 @@ def emit(result: Mapping[str, Any], *, as_json: bool, render: Callable[[Console]
         print(json.dumps(result, indent=2))
     else:
         render(Console())
+
+
+def print_lines(output: Console, lines: Iterable[str]) -> None:
+    """Print lines as they are: no markup (text may come from a file), no colouring of numbers, no folding.
+
+    Parameters
+    ----------
+    output : rich.console.Console
+        Where to.
+    lines : iterable of str
+        Lines.
+    """
+    for line in lines:
+        output.print(line, markup=False, highlight=False, soft_wrap=True)

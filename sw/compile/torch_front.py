@@ -39,7 +39,7 @@ def evaluate_batch_norm(norm: BatchNorm, sums: np.ndarray) -> np.ndarray:
     mean, variance, gamma, beta = (
         torch.from_numpy(values.copy()) for values in (norm.mean, norm.variance, norm.gamma, norm.beta)
     )
-    frames = torch.from_numpy(np.ascontiguousarray(sums))
+    frames = torch.from_numpy(sums.copy())
     return functional.batch_norm(frames, mean, variance, gamma, beta, False, 0.0, norm.eps).numpy()
 
 
@@ -77,6 +77,6 @@ def float_classes(run: str | os.PathLike[str], frames: np.ndarray, *, epoch: str
     except (KeyError, TypeError, ValueError, RuntimeError) as cause:
         raise CheckpointError(f"the model of {run} cannot be built: {cause}") from None
     model.eval()
-    codes = torch.from_numpy(np.ascontiguousarray(frames.reshape(len(frames), -1)))
+    codes = torch.from_numpy(frames.reshape(len(frames), -1).copy())
     classes = [model(block).numpy().argmax(axis=1) for block in codes.split(BLOCK)]
     return np.concatenate(classes).astype(np.int64) if classes else np.empty(0, np.int64)

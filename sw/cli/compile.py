@@ -1,0 +1,83 @@
+"""`signfold compile`: from a run folder to an integer network, every pass proven."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from signfold.sw.cli.output import console, emit, print_lines
+from signfold.sw.compile.checkpoint import EPOCHS
+from signfold.sw.compile.driver import SCORE_BITS, Compilation, compile_run
+from signfold.sw.errors import CompileError
+from signfold.sw.files import write_whole
+
+__all__ = ["compile"]
+
+
+def compile(  # the name of the command
+    run: Annotated[Path, typer.Argument(help="run folder that `signfold train` wrote")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="network file to write", show_default="RUN/network.safetensors")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="write the full report to this JSON file")] = None,
+    epoch: Annotated[
+        str | None, typer.Option(help=f"tensors to take: {', '.join(EPOCHS)}", show_default="best, else last")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="name to store", show_default="data set and widths")] = None,
+    score_bits: Annotated[
+        int, typer.Option(help="width of scores where the head is an affine a class", min=8, max=62)
+    ] = SCORE_BITS,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="folder of downloaded data sets", show_default="SIGNFOLD_DATA, else ./data")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
+) -> None:
+    """Fold a trained network into integers, exactly, and prove it channel by channel.
+
+    Every threshold is checked against the trained parameters in exact arithmetic before anything is written.
+    """
+    if epoch is not None and epoch not in EPOCHS:
+        raise typer.BadParameter(f"epoch is {epoch!r}, allowed: {', '.join(EPOCHS)}")
+    out = run / "network.safetensors" if out is None else out
+    with console.status("compile") as status:
+        compilation = compile_run(
+            run, epoch=epoch, name=name, score_bits=score_bits, data_dir=data_dir, on_pass=status.update
+        )
+    try:
+        compilation.network.save(out)
+        if report is not None:
+            write_whole(report, (json.dumps(compilation.report, indent=1) + "\n").encode())
+    except OSError as cause:
+        raise CompileError(f"cannot write {cause.filename!r}: {cause.strerror}") from None
+    emit(
+        {"network": str(out), **compilation.report},
+        as_json=as_json,
+        render=lambda output: _render(output, compilation, out),
+    )
+
+
+def _render(output: Console, compilation: Compilation, out: Path) -> None:
+    report: dict[str, Any] = compilation.report
+    lines = [f"network              {out}", f"content hash         {compilation.network.content_hash}"]
+    for layer in report["layers"]:
+        lines.append(
+            f"{layer['layer']!r:<20} {layer['channels']} channels of fan-in {layer['fan_in']}: {layer['flipped']} "
+            f"flipped, {layer['always']} always, {layer['never']} never, {len(layer['differing'])} differ in float32 "
+            f"({report['evaluator']})"
+        )
+    head = report["head"]
+    if head["kind"] == "affine":
+        lines.append(f"scores               {head['score_bits']} bits, {head['fraction']} fraction bits")
+        if "frames" in head:
+            lines.append(f"agreement            {head['agreement']:.4%} with the float head on {head['frames']} frames")
+    else:
+        lines.append(f"scores               raw sums of {head['score_bits']} bits")
+    accuracy = report["network"].get("accuracy")
+    if accuracy is None:
+        lines.append(f"validation accuracy  unknown: {report['no_accuracy']}")
+    else:
+        trained = "not recorded" if accuracy["float"] is None else f"{accuracy['float']:.4f}"
+        lines.append(f"validation accuracy  {accuracy['integer']:.4f} (trained float model {trained})")
+    print_lines(output, lines)

@@ -1,0 +1,125 @@
+"""`signfold evaluate`: accuracy of an integer network by the golden model."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from signfold.sw import zoo
+from signfold.sw.cli.output import console, emit, print_lines
+from signfold.sw.compile.accuracy import Accuracy, frames_for, measure
+from signfold.sw.data import SPLITS, load, names
+from signfold.sw.errors import ToolError
+
+__all__ = ["evaluate"]
+
+#: Differing frames listed one by one.
+LISTED = 20
+
+
+def evaluate(
+    network: Annotated[str, typer.Argument(metavar="NETWORK", help="network file, or name of a shipped network")],
+    data: Annotated[
+        str | None, typer.Option(help=f"data set: {', '.join(names())}", show_default="that of the network")
+    ] = None,
+    split: Annotated[str, typer.Option(help=f"part of the data set: {', '.join(SPLITS)}")] = "test",
+    data_dir: Annotated[
+        Path | None, typer.Option(help="folder of downloaded data sets", show_default="SIGNFOLD_DATA, else ./data")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="first pictures only", min=1, show_default="all")] = None,
+    float_run: Annotated[
+        Path | None, typer.Option("--float", metavar="RUN", help="compare with the trained float model of a run folder")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
+) -> None:
+    """Classify a data set with the golden model, bit for bit what the accelerator computes."""
+    if split not in SPLITS:
+        raise typer.BadParameter(f"split is {split!r}, allowed: {', '.join(SPLITS)}")
+    loaded = zoo.load(network)
+    data = loaded.metadata.get("dataset") if data is None else data
+    if not isinstance(data, str):
+        raise typer.BadParameter("the network does not name its data set: give --data")
+    frames, labels = frames_for(loaded, load(data, data_dir), split, limit)
+    started = time.monotonic()
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("evaluate", total=len(frames))
+        accuracy = measure(loaded, frames, labels, progress=lambda done: progress.advance(task, done))
+    seconds = time.monotonic() - started
+    result: dict[str, Any] = {
+        "network": network,
+        "content_hash": loaded.content_hash,
+        "data": data,
+        "split": split,
+        "frames": accuracy.frames,
+        "correct": accuracy.correct,
+        "accuracy": accuracy.fraction,
+        "classes": accuracy.by_class(loaded.classes),
+    }
+    if float_run is not None:
+        result["float"] = _compare(float_run, frames, accuracy, loaded.metadata, loaded.classes)
+    emit(result, as_json=as_json, render=lambda output: _render(output, result, seconds))
+
+
+def _compare(
+    run: Path, frames: np.ndarray, accuracy: Accuracy, metadata: dict[str, Any], classes: int
+) -> dict[str, Any]:
+    """Compare with the float model, of the epoch that the network was compiled from where it says so."""
+    try:
+        from signfold.sw.compile import torch_front
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ToolError("comparing with the float model needs PyTorch: install signfold[train]") from error
+    checkpoint = metadata.get("checkpoint")
+    epoch = checkpoint.get("epoch") if isinstance(checkpoint, dict) else None
+    with console.status("float model"):
+        trained = torch_front.float_classes(run, frames, epoch=epoch if epoch in ("best", "last") else None)
+    integer = accuracy.evaluation.classes
+    differing = np.flatnonzero(trained != integer)
+    right = trained == accuracy.labels
+    return {
+        "run": str(run),
+        "accuracy": int(np.count_nonzero(right)) / accuracy.frames,
+        "agreement": (accuracy.frames - len(differing)) / accuracy.frames,
+        "classes": [
+            {"class": label, "correct": int(np.count_nonzero(right & (accuracy.labels == label)))}
+            for label in range(classes)
+        ],
+        "differing": len(differing),
+        "first_differing": [
+            {"frame": frame, "label": label, "float": ours, "integer": theirs}
+            for frame, label, ours, theirs in np.stack(
+                [differing, accuracy.labels[differing], trained[differing], integer[differing]], axis=1
+            )[:LISTED].tolist()
+        ],
+    }
+
+
+def _render(output: Console, result: dict[str, Any], seconds: float) -> None:
+    lines = [
+        f"network   {result['network']}",
+        f"data      {result['data']}, {result['split']} split",
+        f"accuracy  {result['accuracy']:.4f} ({result['correct']} of {result['frames']})",
+        f"by class  {'  '.join(_share(entry, entry['frames']) for entry in result['classes'])}",
+    ]
+    if "float" in result:
+        compared = result["float"]
+        shares = zip(compared["classes"], result["classes"], strict=True)
+        lines += [
+            f"float     {compared['accuracy']:.4f}, same class on {compared['agreement']:.4%} of the frames",
+            f"by class  {'  '.join(_share(entry, ours['frames']) for entry, ours in shares)}",
+        ]
+        lines += [
+            f"  frame {entry['frame']}: label {entry['label']}, float {entry['float']}, integer {entry['integer']}"
+            for entry in compared["first_differing"]
+        ]
+    lines.append(f"time      {seconds:.2f} s, {result['frames'] / max(seconds, 1e-9):.0f} frames a second")
+    print_lines(output, lines)
+
+
+def _share(entry: dict[str, int], frames: int) -> str:
+    return f"{entry['class']}: {entry['correct']}/{frames}"
