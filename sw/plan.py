@@ -183,7 +183,9 @@ def _candidates(layer: DenseLayer, upstream: int, target: int) -> Iterator[Layer
     """Yield arrays that take at most `target` cycles a frame, fed by beats of `upstream` codes."""
     divisors = {d for d in range(1, min(layer.fan_in, 1024) + 1) if layer.fan_in % d == 0}
     powers = {1 << i for i in range(11) if 1 << i < 2 * layer.fan_in}
-    for simd in sorted(divisors | powers):
+    # Multiples of the incoming beats need no detour through narrower ones.
+    multiples = {upstream << i for i in range(10) if upstream << i < 2 * layer.fan_in}
+    for simd in sorted(divisors | powers | multiples):
         words = -(-layer.fan_in // simd)
         if words > target or _gear_interval(layer.fan_in, upstream, simd) > target:
             continue

@@ -1,0 +1,177 @@
+"""Each stage of the stream against its `compute` and `schedule`, with and without stalls."""
+
+import numpy as np
+import pytest
+
+from signfold.hw.engine import EngineParameters
+from signfold.hw.gearbox import NarrowerParameters, WidenerParameters, gearboxes
+from signfold.hw.pixels import PixelParameters
+from signfold.hw.score import ScoreParameters
+from signfold.hw.shapes import beat_layout
+from signfold.hw.stream import QueueParameters
+from signfold.sim.streams import run_stream
+
+STALLS = [(0, 0), (0.5, 0.5), (0, 0.8), (0.8, 0)]
+FRAMES = 5
+
+
+def packets(frames, lanes, fill=0):
+    """Beats of frames of codes; lanes past the end of a frame hold `fill`."""
+    beats = []
+    for frame in frames:
+        codes = [int(code) for code in frame] + [fill] * (-len(frame) % lanes)
+        count = len(codes) // lanes
+        beats += [{"codes": codes[b * lanes :][:lanes], "last": int(b == count - 1)} for b in range(count)]
+    return beats
+
+
+def check(parameters, inputs, expected, stall_in, stall_out):
+    """Compare outputs, and, where nothing stalls, the cycles of the first frame with the schedule."""
+    beats_in, beats_out = len(inputs) // FRAMES, len(expected) // FRAMES
+    run = run_stream(
+        parameters.create(), inputs, count=len(expected), seed=3, stall_in=stall_in, stall_out=stall_out, limit=50_000
+    )
+    assert run.outputs == expected
+    if stall_in == stall_out == 0:
+        first = run.input_cycles[0]
+        assert [cycle - first for cycle in run.output_cycles[:beats_out]] == parameters.schedule(list(range(beats_in)))
+
+
+@pytest.mark.parametrize(("stall_in", "stall_out"), STALLS)
+def test_queue(stall_in, stall_out):
+    parameters = QueueParameters(beat_layout(1, 8), 5)
+    inputs = packets(np.arange(40).reshape(FRAMES, 8), 1)
+    check(parameters, inputs, inputs, stall_in, stall_out)
+
+
+@pytest.mark.parametrize(("stall_in", "stall_out"), STALLS)
+@pytest.mark.parametrize("shape", [(12, 1, 4), (13, 1, 4), (13, 2, 6), (3, 3, 9), (1, 1, 2)], ids=str)
+def test_widener(shape, stall_in, stall_out):
+    elements, lanes_in, lanes_out = shape
+    parameters = WidenerParameters(elements, 3, lanes_in, lanes_out)
+    frames = np.random.default_rng(elements).integers(0, 8, (FRAMES, elements))
+    check(parameters, packets(frames, lanes_in), packets(frames, lanes_out), stall_in, stall_out)
+
+
+@pytest.mark.parametrize(("stall_in", "stall_out"), STALLS)
+@pytest.mark.parametrize("shape", [(12, 4, 1), (13, 4, 1), (13, 6, 2), (3, 9, 3), (1, 2, 1)], ids=str)
+def test_narrower(shape, stall_in, stall_out):
+    elements, lanes_in, lanes_out = shape
+    parameters = NarrowerParameters(elements, 3, lanes_in, lanes_out)
+    frames = np.random.default_rng(elements).integers(0, 8, (FRAMES, elements))
+    # Lanes past the end of a frame hold anything at the input and 0 at the output.
+    check(parameters, packets(frames, lanes_in, fill=5), packets(frames, lanes_out), stall_in, stall_out)
+
+
+@pytest.mark.parametrize("lanes", [(4, 6), (6, 4), (5, 3), (7, 7), (1, 8), (8, 1)], ids=str)
+def test_gearboxes_meet_at_the_common_divisor(lanes):
+    frame = list(range(1, 24))
+    beats = [beat["codes"] for beat in packets([frame], lanes[0])]
+    for gear in gearboxes(23, 5, *lanes):
+        beats = gear.compute(beats)
+    assert beats == [beat["codes"] for beat in packets([frame], lanes[1])]
+
+
+@pytest.mark.parametrize(("stall_in", "stall_out"), STALLS)
+@pytest.mark.parametrize(("elements", "bits", "lanes", "shared"), [(9, 8, 1, True), (9, 8, 4, False), (5, 1, 8, False)])
+def test_pixels(elements, bits, lanes, shared, stall_in, stall_out):
+    rng = np.random.default_rng(elements)
+    thresholds = rng.integers(0, (1 << bits) + 1, (1 if shared else elements, 1))
+    parameters = PixelParameters(elements, bits, thresholds, lanes)
+    frames = rng.integers(0, 1 << bits, (FRAMES, elements))
+    fill = (1 << bits) - 1
+    check(parameters, packets(frames, lanes, fill), packets(parameters.compute(frames), lanes), stall_in, stall_out)
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["one threshold", "one each"])
+@pytest.mark.parametrize("stall", [0, 0.5])
+def test_short_and_long_packets_make_whole_frames(shared, stall):
+    rng = np.random.default_rng(1)
+    thresholds = rng.integers(0, 16, (1 if shared else 10, 1))
+    parameters = PixelParameters(10, 4, thresholds, 3)
+    frames = rng.integers(0, 16, (8, 10))
+    # Beats of each packet: whole frames have 4.
+    sizes = [4, 1, 3, 4, 9, 5, 2, 4]
+    inputs, expected = [], frames.copy()
+    for frame, size in zip(expected, sizes, strict=True):
+        beats = packets([np.concatenate([frame, rng.integers(0, 16, 30)])], 3)[:size]
+        beats[-1]["last"] = 1
+        inputs += beats
+        frame[3 * size :] = 0
+    run = run_stream(parameters.create(), inputs, count=32, seed=5, stall_in=stall, stall_out=stall)
+    assert run.outputs == packets(parameters.compute(expected), 3)
+
+
+@pytest.mark.parametrize(("stall_in", "stall_out"), STALLS)
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize("classes", [1, 2, 10])
+def test_scores(classes, affine, stall_in, stall_out):
+    rng = np.random.default_rng(classes)
+    scales = {"scale": rng.integers(-9, 90, classes), "offset": rng.integers(-99, 99, classes)} if affine else {}
+    parameters = ScoreParameters(9, 3, classes, **scales)
+    # Few values, so that ties are common.
+    sums = 3 + rng.integers(3, 7, (FRAMES, classes))
+    scores, best = parameters.compute(sums)
+    results = [
+        {"score": int(frame[k]), "best": int(frame[: k + 1].argmax()), "last": int(k == classes - 1)}
+        for frame in scores
+        for k in range(classes)
+    ]
+    assert [r["best"] for r in results[classes - 1 :: classes]] == best.tolist()
+    check(parameters, packets(sums, 1), results, stall_in, stall_out)
+
+
+@pytest.mark.parametrize(("stall_in", "stall_out"), STALLS)
+@pytest.mark.parametrize(
+    ("fan_in", "channels", "cols", "simd", "hop", "stages", "binary"),
+    [
+        (20, 12, 4, 5, 1, 1, True),
+        (17, 11, 4, 5, 2, 0, True),
+        (17, 10, 4, 5, 1, 2, False),
+        (6, 5, 5, 6, 5, 1, True),
+        (1, 1, 1, 1, 1, 1, False),
+        (3, 7, 2, 8, 2, 1, True),
+    ],
+)
+def test_engine(fan_in, channels, cols, simd, hop, stages, binary, stall_in, stall_out):
+    rng = np.random.default_rng(channels)
+    thresholds = rng.integers(-fan_in - 1, fan_in + 3, (channels, 1)) if binary else None
+    parameters = EngineParameters("l0", rng.integers(0, 2, (channels, fan_in)), thresholds, cols, simd, hop, stages)
+    frames = rng.integers(0, 2, (FRAMES, fan_in))
+    expected = packets(parameters.compute(frames), hop)
+    if not binary:
+        # Sums in lanes past the last channel mean nothing.
+        expected = packets(parameters.compute(frames), 1)
+        assert hop == 1
+    check(parameters, packets(frames, simd), expected, stall_in, stall_out)
+
+
+def test_engine_interval():
+    rng = np.random.default_rng(0)
+    parameters = EngineParameters("l0", rng.integers(0, 2, (12, 20)), np.zeros((12, 1), int), 4, 5)
+    frames = rng.integers(0, 2, (25, 20))
+    run = run_stream(parameters.create(), packets(frames, 5), count=25 * 12)
+    ends = run.output_cycles[11::12]
+    assert {b - a for a, b in zip(ends[20:], ends[21:], strict=False)} == {parameters.interval} == {12}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weights": np.full((3, 4), 2)}, r"^weights must hold only 0 and 1, not 2$"),
+        ({"weights": np.zeros((3, 4, 1), int)}, r"^weights must have shape anyxany, not 3x4x1$"),
+        ({"thresholds": np.zeros((2, 1), int)}, r"^thresholds must have shape 3x1, not 2x1$"),
+        ({"name": "a b"}, r"^engine name must be a letter and up to 62 letters, digits and underscores, not 'a b'$"),
+        ({"cols": 3, "hop": 2}, r"^hop must divide cols = 3, not 2$"),
+    ],
+)
+def test_wrong_engine(change, message):
+    good = {"name": "l0", "weights": np.zeros((3, 4), int), "thresholds": np.zeros((3, 1), int), "cols": 1, "simd": 4}
+    EngineParameters(**good)
+    with pytest.raises(ValueError, match=message):
+        EngineParameters(**good | change)
+
+
+def test_float_weights_are_refused():
+    with pytest.raises(TypeError, match=r"^weights must hold integers, not float64$"):
+        EngineParameters("l0", np.zeros((3, 4)), None, 1, 4)
