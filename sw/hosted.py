@@ -1,0 +1,62 @@
+"""The design of a board, as Verilog: what is simulated with a serial line is what is put on an FPGA."""
+
+from dataclasses import dataclass
+
+from signfold.hw.hosted import HostedAcceleratorParameters
+from signfold.hw.verilog import convert
+from signfold.sw.errors import PlanError
+from signfold.sw.lower import lower
+from signfold.sw.network import Network
+from signfold.sw.plan import Plan
+
+__all__ = ["TOP", "HostedDesign", "generate_hosted", "identity"]
+
+#: Top module; ports clk, rst, rx, tx.
+TOP = "hosted"
+
+
+@dataclass(frozen=True)
+class HostedDesign:
+    """Accelerator with a host link.
+
+    Parameters
+    ----------
+    parameters : HostedAcceleratorParameters
+        What it is made of.
+    verilog : str
+        Its text; the top module is `TOP`.
+    """
+
+    parameters: HostedAcceleratorParameters
+    verilog: str
+
+
+def identity(network: Network) -> bytes:
+    """Return the bytes by which a device names its network: the first 16 of the content hash."""
+    return bytes.fromhex(network.content_hash)[:16]
+
+
+def generate_hosted(network: Network, plan: Plan, divisor: int) -> HostedDesign:
+    """Convert an accelerator with a host link to Verilog; the same inputs give the same text.
+
+    Parameters
+    ----------
+    network : Network
+        What the accelerator computes.
+    plan : Plan
+        Arrays, one a layer.
+    divisor : int
+        Clock cycles a bit of the serial line.
+
+    Raises
+    ------
+    PlanError
+        If the plan does not fit the network, or the network does not fit the protocol of the link.
+    """
+    config = lower(network, plan)
+    try:
+        parameters = HostedAcceleratorParameters(config, identity(network), divisor)
+    except ValueError as error:
+        raise PlanError(f"the serial link cannot carry this network: {error}") from None
+    header = ["", f"Network {network.content_hash}, served over a serial line of {divisor} cycles a bit"]
+    return HostedDesign(parameters, convert(parameters.create(), name=TOP, roms=config.roms, header=header))
