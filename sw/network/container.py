@@ -36,13 +36,14 @@ def read_bytes(path: str | os.PathLike[str], *, error: type[SignfoldError], limi
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise error(f"{shown(os.fspath(path))} is not a file")
         with open(path, "rb") as file:
-            data = file.read(limit + 1)
+            size = os.fstat(file.fileno()).st_size
+            if size > limit:
+                raise error(f"{shown(os.fspath(path))} is longer than {limit} bytes")
+            # Not more than announced: `read` reserves what it is asked for before it looks.
+            return file.read(size)
     except (OSError, ValueError) as cause:
         # ValueError: the path holds a NUL.
         raise error(f"cannot read {shown(os.fspath(path))}: {getattr(cause, 'strerror', None) or cause}") from None
-    if len(data) > limit:
-        raise error(f"{shown(os.fspath(path))} is longer than {limit} bytes")
-    return data
 
 
 def parse_json(text: bytes | str, *, error: type[SignfoldError], where: str) -> object:

@@ -1,0 +1,356 @@
+"""Network files: round trips, same bytes, and nothing but NetworkError whatever the file holds."""
+
+import json
+import os
+import subprocess
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from signfold.sw.errors import NetworkError
+from signfold.sw.network import Affine, Dense, InputType, Network, Threshold
+
+NAMES = ["a\nb", "nul\0", "quote\"'`\\", "endmodule", "x\n  connect \\leak 4'1111 #", "$system", "🚀", " ", "n" * 65536]
+
+
+def raw(network, path):
+    """Return header object and tensors of a saved network."""
+    network.save(path)
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["signfold"])
+    return header, safetensors.numpy.load(data)
+
+
+def write(path, header, tensors) -> None:
+    text = header if isinstance(header, str) else json.dumps(header)
+    path.write_bytes(safetensors.numpy.save(tensors, metadata={"signfold": text}))
+
+
+def same(left, right) -> None:
+    assert left.content_hash == right.content_hash
+    assert [node.name for node in left.nodes] == [node.name for node in right.nodes]
+    assert dict(left.metadata) == dict(right.metadata) and left.output == right.output and left.input == right.input
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_round_trip(seed, make_network, tmp_path) -> None:
+    rng = np.random.default_rng(seed)
+    widths = rng.integers(1, 70, int(rng.integers(2, 5))).tolist()
+    network = make_network(rng, widths, 8, rng.choice([1, 2], 5).tolist(), affine=bool(seed % 2))
+    network.save(tmp_path / "a")
+    loaded = Network.load(tmp_path / "a")
+    same(network, loaded)
+    loaded.save(tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    frames = rng.integers(0, 256, (20, widths[0])).astype(np.uint8)
+    assert (network.evaluate(frames).scores == loaded.evaluate(frames).scores).all()
+    for node in loaded.nodes:
+        for array in vars(node).values():
+            assert not isinstance(array, np.ndarray) or not array.flags.writeable
+
+
+def test_weights_are_packed(make_network, tmp_path) -> None:
+    network = make_network(np.random.default_rng(0), [784, 256, 10])
+    network.save(tmp_path / "a")
+    thresholds = sum(node.thresholds.nbytes for node in network.nodes if isinstance(node, Threshold))
+    exact = (784 * 256 + 256 * 10) // 8 + thresholds
+    assert exact < (tmp_path / "a").stat().st_size < exact + 2000
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(names=st.lists(st.one_of(st.text(min_size=1), st.sampled_from(NAMES)), min_size=3, max_size=3, unique=True))
+def test_any_name_is_only_text(names, tmp_path) -> None:
+    if "input" in names:
+        return
+    nodes = (
+        Threshold(names[0], "input", np.array([[1]])),
+        Dense(names[1], names[0], np.eye(2, dtype=np.uint8)),
+        Affine(names[2], names[1], np.array([1, 2]), np.array([3, 4]), 5),
+    )
+    network = Network(InputType((2,), 1), nodes, names[2], {"names": names})
+    network.save(tmp_path / "a")
+    same(network, Network.load(tmp_path / "a"))
+    assert sorted(raw(network, tmp_path / "a")[1]) == [
+        "node.0.thresholds",
+        "node.1.weights",
+        "node.2.offset",
+        "node.2.scale",
+    ]
+
+
+def drop(*path):
+    def change(header, tensors):
+        target = header
+        for key in path[:-1]:
+            target = target[key]
+        del target[path[-1]]
+
+    return change
+
+
+def put(value, *path):
+    def change(header, tensors):
+        target = header
+        for key in path[:-1]:
+            target = target[key]
+        target[path[-1]] = value
+
+    return change
+
+
+def tensor(name, value):
+    def change(header, tensors):
+        if value is None:
+            del tensors[name]
+        else:
+            tensors[name] = value(tensors.get(name))
+
+    return change
+
+
+# Node 0 thresholds [1|5, 1], node 1 weights [3, 5], node 2 thresholds [3, 1], node 3 weights [2, 3], node 4 affine.
+DAMAGES = [
+    (put("other", "format"), "format"),
+    (put(2, "version"), "version 2"),
+    (put(True, "version"), "version True"),
+    (put("1", "version"), "version '1'"),
+    (drop("version"), "version None"),
+    (drop("input"), "'input' is missing"),
+    (drop("metadata"), "'metadata' is missing"),
+    (put(1, "extra"), "'extra' is not known"),
+    (put([5], "input"), "input must be an object"),
+    (put([1 << 40], "input", "shape"), "shape"),
+    (put("5", "input", "shape"), "shape"),
+    (put([5.0], "input", "shape"), "5.0"),
+    (put(99, "input", "bits"), "99"),
+    (put({}, "nodes"), "nodes must be a list"),
+    (put([], "nodes"), "tensor 'node.0.thresholds' belongs to no node"),
+    (put("x", "nodes", 1), "node 1"),
+    (put(7, "nodes", 1, "name"), "node 1"),
+    (put("pixels", "nodes", 1, "name"), "'pixels': the name occurs twice"),
+    (put("input", "nodes", 1, "name"), "'input'"),
+    (put("", "nodes", 1, "name"), "name"),
+    (put("\ud800", "nodes", 1, "name"), "Unicode"),
+    (put("conv", "nodes", 1, "op"), "'conv'"),
+    (put(["dense"], "nodes", 1, "op"), "['dense']"),
+    (put(9, "nodes", 1, "stride"), "'stride' is not known"),
+    (drop("nodes", 1, "fan_in"), "'fan_in' is missing"),
+    (put(0, "nodes", 1, "inputs"), "inputs"),
+    (put([], "nodes", 1, "inputs"), "inputs"),
+    (put([0, 0], "nodes", 1, "inputs"), "inputs"),
+    (put([1], "nodes", 1, "inputs"), "node 1 'dense0': inputs: value 1"),
+    (put([3], "nodes", 2, "inputs"), "node 2 'sign0': inputs: value 3"),
+    (put([-2], "nodes", 1, "inputs"), "value -2"),
+    (put(["0"], "nodes", 1, "inputs"), "'0'"),
+    (put([-1], "nodes", 2, "inputs"), "'sign0'"),
+    (put(99, "output"), "output: value 99"),
+    (put(None, "output"), "output: value None"),
+    (put(-1, "output"), "output"),
+    (put(0, "output"), "'pixels'"),
+    (put([], "metadata"), "metadata"),
+    (put(8, "nodes", 1, "fan_in"), "fan-in 8"),
+    (put(9, "nodes", 1, "fan_in"), "fan-in 9"),
+    (put(1 << 60, "nodes", 1, "fan_in"), "fan_in"),
+    (put(True, "nodes", 1, "fan_in"), "True"),
+    (put(-1, "nodes", 4, "fraction"), "-1"),
+    (put(1.5, "nodes", 4, "fraction"), "1.5"),
+    (tensor("node.1.weights", None), "'node.1.weights' is missing"),
+    (tensor("node.9.weights", lambda _: np.zeros(1, np.uint8)), "'node.9.weights' belongs to no node"),
+    (tensor("dense0", lambda _: np.zeros(1, np.uint8)), "'dense0' belongs to no node"),
+    (tensor("node.1.weights", lambda w: w.astype(np.int64)), "int64"),
+    (tensor("node.1.weights", lambda w: w.astype(np.float16)), "F16"),
+    (tensor("node.1.weights", lambda w: w.ravel()), "(3,)"),
+    (tensor("node.1.weights", lambda w: w[:0]), "(0, 1)"),
+    (tensor("node.1.weights", lambda w: w | 128), "channel 0 have bits beyond fan-in 5"),
+    (tensor("node.1.weights", lambda w: w[:2]), "'sign0'"),
+    (tensor("node.2.thresholds", lambda t: t.astype(np.int32)), "int32"),
+    (tensor("node.2.thresholds", lambda t: t.astype(np.float64)), "float64"),
+    (tensor("node.2.thresholds", lambda t: t + 1), "'sign0': threshold"),
+    (tensor("node.2.thresholds", lambda t: t + (1 << 62)), "'sign0': threshold"),
+    (tensor("node.2.thresholds", lambda t: t[:2]), "2 channels"),
+    (tensor("node.2.thresholds", lambda t: t[:, :0]), "(3, 0)"),
+    (tensor("node.4.scale", lambda s: s[:1]), "1 channels"),
+    (tensor("node.4.scale", lambda s: s + (1 << 61)), "channel 0"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), DAMAGES)
+def test_names_what_is_wrong(change, words, small_network, tmp_path) -> None:
+    header, tensors = raw(small_network, tmp_path / "good")
+    change(header, tensors)
+    write(tmp_path / "bad", header, tensors)
+    with pytest.raises(NetworkError) as caught:
+        Network.load(tmp_path / "bad")
+    assert words in str(caught.value)
+
+
+def test_every_truncation(small_network, tmp_path) -> None:
+    small_network.save(tmp_path / "a")
+    data = (tmp_path / "a").read_bytes()
+    for size in range(len(data)):
+        (tmp_path / "cut").write_bytes(data[:size])
+        with pytest.raises(NetworkError):
+            Network.load(tmp_path / "cut")
+
+
+def test_every_byte_changed(small_network, tmp_path) -> None:
+    """A damaged file is refused, or is a valid network (a name, say, or a weight, has changed)."""
+    small_network.save(tmp_path / "a")
+    data = (tmp_path / "a").read_bytes()
+    rng = np.random.default_rng(11)
+    refused = 0
+    for position in range(len(data)):
+        for value in {data[position] ^ 1, int(rng.integers(256))} - {data[position]}:
+            (tmp_path / "b").write_bytes(data[:position] + bytes([value]) + data[position + 1 :])
+            try:
+                loaded = Network.load(tmp_path / "b")
+            except NetworkError:
+                refused += 1
+            else:
+                loaded.evaluate(np.zeros((1, loaded.input.elements), np.uint8))
+    assert refused > len(data)
+
+
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-(1 << 70), 1 << 70), st.floats(allow_nan=False), st.text()),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3)),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_value_anywhere_in_the_header(data, small_network, tmp_path) -> None:
+    header, tensors = raw(small_network, tmp_path / "good")
+    target, depth = header, data.draw(st.integers(0, 3))
+    for _ in range(depth):
+        keys = sorted(target) if isinstance(target, dict) else range(len(target))
+        inner = [key for key in keys if isinstance(target[key], (dict, list)) and target[key]]
+        if not inner:
+            break
+        target = target[data.draw(st.sampled_from(inner))]
+    keys = sorted(target) if isinstance(target, dict) else list(range(len(target)))
+    target[data.draw(st.sampled_from(keys))] = data.draw(JSON)
+    write(tmp_path / "bad", header, tensors)
+    try:
+        Network.load(tmp_path / "bad").evaluate(np.zeros((1, 5), np.uint8))
+    except NetworkError:
+        pass
+    except ValueError as error:
+        # Only an input shape that was changed into another valid one lets such a file load.
+        assert "frames" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[" * 100_000 + "]" * 100_000, "JSON"),
+        ('{"format": "signfold-network", "version": ' + "9" * 10_000 + "}", "JSON"),
+        ('{"version": NaN}', "NaN"),
+        ('{"version": 1, "version": 1}', "'version' occurs twice"),
+        ("", "JSON"),
+        ("null", "format"),
+        ("[]", "format"),
+    ],
+)
+def test_refuses_descriptions(text, words, small_network, tmp_path) -> None:
+    write(tmp_path / "bad", text, raw(small_network, tmp_path / "good")[1])
+    with pytest.raises(NetworkError) as caught:
+        Network.load(tmp_path / "bad")
+    assert words in str(caught.value)
+
+
+def file_of(header: dict | bytes, body: bytes = b"") -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + body
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0" * 8,
+        b"\xff" * 64,
+        (1 << 62).to_bytes(8, "little") + b"{}",
+        (100 << 20).to_bytes(8, "little") + b"{}",
+        file_of(b"[" * 200_000),
+        file_of(b'{"a":{},"a":{}}'),
+        file_of({}),
+        file_of({"__metadata__": None}),
+        file_of({"__metadata__": {"signfold": 1}}),
+        file_of({"t": {"dtype": "U8", "shape": [1 << 40], "data_offsets": [0, 1 << 40]}}),
+        file_of({"t": {"dtype": "F64", "shape": [1 << 61, 1 << 61], "data_offsets": [0, 8]}}, b"\0" * 8),
+        file_of({"t": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}}, b"123"),
+        file_of({"t": {"dtype": "U8", "shape": [2], "data_offsets": [2, 0]}}, b"12"),
+        file_of({"t": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}, b"12"),
+        file_of({"t": {"dtype": "XX", "shape": [1], "data_offsets": [0, 2]}}, b"12"),
+        b"PK\x03\x04" + b"\0" * 60,
+        b"\x80\x04\x95" + b"." * 60,
+    ],
+)
+def test_refuses_files_that_lie(content, tmp_path) -> None:
+    (tmp_path / "bad").write_bytes(content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(NetworkError):
+            Network.load(tmp_path / "bad")
+        assert tracemalloc.get_traced_memory()[1] < 50 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_refuses_what_is_not_a_file(tmp_path, small_network) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "absent", tmp_path / "pipe", "nul\0", tmp_path / "x" / "y"):
+        with pytest.raises(NetworkError):
+            Network.load(path)
+
+
+def test_refuses_a_sparse_giant_without_reading_it_into_memory(tmp_path) -> None:
+    with open(tmp_path / "giant", "wb") as file:
+        file.truncate(1 << 34)
+    tracemalloc.start()
+    try:
+        with pytest.raises(NetworkError, match="longer than"):
+            Network.load(tmp_path / "giant")
+        assert tracemalloc.get_traced_memory()[1] < 50 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_failed_save_leaves_the_old_file(small_network, tmp_path, monkeypatch) -> None:
+    path = tmp_path / "net.safetensors"
+    small_network.save(path)
+    before = path.read_bytes()
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space"):
+        small_network.save(path)
+    assert path.read_bytes() == before and os.listdir(tmp_path) == ["net.safetensors"]
+
+
+def test_same_bytes_whatever_the_hash_seed(tmp_path) -> None:
+    program = (
+        "import numpy as np, sys\n"
+        "from signfold.sw.network import *\n"
+        "t = Threshold('t', 'input', np.array([[1]]))\n"
+        "d = Dense('d', 't', np.eye(9, dtype=np.uint8))\n"
+        "Network(InputType((9,), 4), (t, d), 'd', {k: {k: 1} for k in 'zyxabc'}).save(sys.argv[1])\n"
+        "assert 'torch' not in sys.modules and 'amaranth' not in sys.modules\n"
+    )
+    contents = set()
+    for seed in ("0", "1", "2"):
+        path = tmp_path / f"{seed}.safetensors"
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run([sys.executable, "-c", program, path], check=True, env=environment, cwd=tmp_path)
+        contents.add(path.read_bytes())
+    assert len(contents) == 1
