@@ -177,11 +177,17 @@ class Widener(_Gearbox):
         p = self.parameters
         m = Module()
         ratio = p.lanes_out // p.lanes_in
+        width = p.lanes_in * p.bits
         part = Signal(range(ratio))
-        parts = [Signal(p.lanes_in * p.bits, name=f"part_{n}") for n in range(ratio)]
+        held = Signal(p.lanes_out * p.bits)
+        final_parts = p.beats_in - (p.beats_out - 1) * ratio
         m.d.comb += [
             self.i.ready.eq(~self.o.valid | self.o.ready),
-            Cat(self.o.payload.codes).eq(Cat(parts)),
+            # Beats enter at the top and move down. Those of a final beat that is not full have not come all the way:
+            # one constant shift, where a table a part would be needed to write each to its place.
+            Cat(self.o.payload.codes).eq(
+                Mux(self.o.payload.last, held >> ((ratio - final_parts) * width), held) if final_parts < ratio else held
+            ),
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
@@ -192,12 +198,8 @@ class Widener(_Gearbox):
                 part.eq(Mux(complete, 0, part + 1)),
                 self.o.valid.eq(complete),
                 self.o.payload.last.eq(self.i.payload.last),
+                held.eq(Cat(held[width:], self.i.payload.codes)),
             ]
-            for n, held in enumerate(parts):
-                with m.If(part == n):
-                    m.d.sync += held.eq(Cat(self.i.payload.codes))
-                with m.Elif(part == 0):
-                    m.d.sync += held.eq(0)
         return m
 
 

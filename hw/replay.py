@@ -46,9 +46,11 @@ class ReplayParameters:
     def depth(self) -> int:
         """Words of storage: two frames, so that one arrives while the other plays, and a power of two.
 
-        Short frames get a few words more, which cover the cycles from reading a word to writing its successor.
+        Where a frame plays for a few cycles only, there are a few words more: they cover the cycles from reading a word
+        to writing its successor.
         """
-        return 1 << (max(2 * self.words, self.words + 6) - 1).bit_length()
+        least = 2 * self.words if self.interval >= 8 else self.words + 6
+        return 1 << (least - 1).bit_length()
 
     @property
     def interval(self) -> int:

@@ -9,7 +9,10 @@ from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_identifier, check_integer
 
-__all__ = ["Rom", "RomParameters"]
+__all__ = ["BLOCK_BITS", "Rom", "RomParameters"]
+
+#: Tables of at least this many bits go into block RAM.
+BLOCK_BITS = 1024
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,10 @@ class Rom(wiring.Component):
     def elaborate(self, platform):
         p = self.parameters
         m = Module()
-        m.submodules.memory = memory = Memory(shape=unsigned(p.width), depth=p.depth, init=p.words)
+        # Synthesis by itself turns tables of a few kilobits into logic, at hundreds of LUTs each.
+        attributes = {"rom_style": "block"} if p.width * p.depth >= BLOCK_BITS else {}
+        memory = Memory(shape=unsigned(p.width), depth=p.depth, init=p.words, attrs=attributes)
+        m.submodules.memory = memory
         port = memory.read_port()
         m.d.comb += [port.addr.eq(self.address), self.data.eq(port.data)]
         return m
