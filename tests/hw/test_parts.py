@@ -1,0 +1,166 @@
+"""The parts of an engine, one by one, against their `compute`."""
+
+import random
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from signfold.hw.check import frozen_array
+from signfold.hw.collector import CollectorParameters
+from signfold.hw.replay import ReplayParameters
+from signfold.hw.rom import RomParameters
+from signfold.hw.threshold import ThresholdParameters
+
+
+def run(dut, *benches):
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    for bench in benches:
+        simulator.add_testbench(bench)
+    simulator.run()
+
+
+@pytest.mark.parametrize(("width", "depth"), [(1, 1), (7, 5), (100, 33)])
+def test_rom(width, depth):
+    rng = random.Random(width)
+    parameters = RomParameters("table", width, tuple(rng.getrandbits(width) for _ in range(depth)))
+    dut = parameters.create()
+    read = []
+
+    async def bench(ctx):
+        for address in range(depth):
+            ctx.set(dut.address, address)
+            await ctx.tick()
+            read.append(ctx.get(dut.data))
+
+    run(dut, bench)
+    assert read == [parameters.compute(address) for address in range(depth)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("a b", 1, (0,)), ValueError, r"^ROM name must be a letter and up to 62 letters, digits and underscores, not"),
+        (("x\nassign", 1, (0,)), ValueError, r"^ROM name must be a letter"),
+        ((3, 1, (0,)), TypeError, r"^ROM name must be a string, not 3$"),
+        (("a", 0, (0,)), ValueError, r"^ROM width must be an integer of at least 1, not 0$"),
+        (("a", 1, ()), ValueError, r"^ROM 'a' must hold at least one word$"),
+        (("a", 3, (7, 8)), ValueError, r"^ROM 'a' word 1 must fit 3 bits, not 8$"),
+    ],
+)
+def test_wrong_rom(arguments, error, message):
+    with pytest.raises(error, match=message):
+        RomParameters(*arguments)
+
+
+@pytest.mark.parametrize(("channels", "lanes", "width"), [(1, 1, 1), (10, 1, 5), (10, 4, 5), (3, 3, 8)])
+def test_thresholds(channels, lanes, width):
+    rng = np.random.default_rng(channels)
+    parameters = ThresholdParameters("t", lanes, width, rng.integers(0, (1 << width) + 1, (channels, 1)))
+    frames = rng.integers(0, 1 << width, (4, channels))
+    dut = parameters.create()
+    seen = []
+
+    async def bench(ctx):
+        await ctx.tick()
+        for frame in frames:
+            padded = [*frame.tolist(), *[(1 << width) - 1] * (-channels % lanes)]
+            for beat in range(0, len(padded), lanes):
+                # Idle cycles do not count as beats.
+                for valid in (0, 1):
+                    for lane in range(lanes):
+                        ctx.set(dut.sums[lane], padded[beat + lane] if valid else 0)
+                    ctx.set(dut.valid, valid)
+                    await ctx.tick()
+                    assert ctx.get(dut.known) == valid
+                seen.append([ctx.get(dut.codes[lane]) for lane in range(lanes)])
+
+    run(dut, bench)
+    codes = np.array(seen).reshape(4, -1)
+    assert (codes[:, :channels] == parameters.compute(frames)).all()
+    assert not codes[:, channels:].any()
+
+
+def test_wrong_thresholds():
+    with pytest.raises(ValueError, match=r"^thresholds must be integers from 0 to 16, not 17$"):
+        ThresholdParameters("t", 1, 4, np.array([[17]]))
+    with pytest.raises(ValueError, match=r"^thresholds must have shape anyx1, not 2x3$"):
+        ThresholdParameters("t", 1, 4, np.zeros((2, 3), int))
+
+
+@pytest.mark.parametrize(("groups", "passes", "beats"), [(1, 1, 1), (3, 2, 6), (3, 2, 4), (4, 3, 9), (1, 5, 5)])
+def test_collector(groups, passes, beats):
+    parameters = CollectorParameters(groups, passes, beats)
+    rng = random.Random(groups)
+    frames = [[[(n, play, beat) for beat in range(groups)] for play in range(passes)] for n in range(3)]
+    dut = parameters.create()
+    kept, ends = [], []
+
+    async def bench(ctx):
+        for frame in frames:
+            for shown in frame:
+                for beat in shown:
+                    ctx.set(dut.done, beat[2] == 0)
+                    if ctx.get(dut.valid):
+                        kept.append(beat)
+                        if ctx.get(dut.last):
+                            ends.append(len(kept))
+                    await ctx.tick()
+                ctx.set(dut.done, 0)
+                for _ in range(rng.randrange(3)):
+                    assert not ctx.get(dut.valid)
+                    await ctx.tick()
+
+    run(dut, bench)
+    assert kept == [beat for frame in frames for beat in parameters.compute(frame)]
+    assert ends == [beats, 2 * beats, 3 * beats]
+
+
+@pytest.mark.parametrize("grants", [1.0, 0.2], ids=["granted", "rarely granted"])
+@pytest.mark.parametrize("offers", [1.0, 0.3], ids=["offered", "rarely offered"])
+@pytest.mark.parametrize(("words", "passes"), [(1, 1), (1, 9), (3, 2), (5, 1), (8, 3)])
+def test_replay(words, passes, offers, grants):
+    parameters = ReplayParameters(6, words, passes)
+    rng = random.Random(words * 10 + passes)
+    frames = [[rng.getrandbits(6) for _ in range(words)] for _ in range(6)]
+    dut = parameters.create()
+    starts, played = [], []
+
+    async def source(ctx):
+        for word in (word for frame in frames for word in frame):
+            while rng.random() > offers:
+                await ctx.tick()
+            ctx.set(dut.i.payload.codes.as_value(), word)
+            ctx.set(dut.i.valid, 1)
+            while not ctx.get(dut.i.ready):
+                await ctx.tick()
+            await ctx.tick()
+            ctx.set(dut.i.valid, 0)
+
+    async def sink(ctx):
+        address = 0
+        while len(played) < 6 * parameters.interval:
+            ctx.set(dut.grant, rng.random() < grants)
+            if ctx.get(dut.valid):
+                k = len(played) % words
+                assert (ctx.get(dut.first), ctx.get(dut.last)) == (k == 0, k == words - 1)
+                assert address == len(played) % parameters.interval
+                played.append(ctx.get(dut.word))
+            if ctx.get(dut.start):
+                starts.append(ctx.get(dut.final))
+            address = ctx.get(dut.address)
+            await ctx.tick()
+
+    run(dut, source, sink)
+    assert played == [word for frame in frames for word in parameters.compute(frame)]
+    assert starts == ([0] * (passes - 1) + [1]) * 6
+
+
+def test_frozen_array_copies():
+    source = np.zeros((2, 2), int)
+    array = frozen_array("x", source, shape=(2, None))
+    source[0, 0] = 5
+    assert array[0, 0] == 0
+    with pytest.raises(ValueError):
+        array[0, 0] = 1
