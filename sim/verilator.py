@@ -3,10 +3,13 @@
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sysconfig
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 
 from signfold.sw.errors import BuildError, ToolError
@@ -14,9 +17,13 @@ from signfold.sw.files import write_whole
 
 __all__ = ["build", "environment"]
 
+_PREFIX = "Vsimulator"
 _STAMP = "simulator.sha256"
 _LOG = "verilator.log"
 _LOG_LINES = 20
+#: Lists of files and switches in the makefile that Verilator writes.
+_LIST = re.compile(r"^(VM_\w+) \+= \\\n((?:  \w+ \\\n)*)", re.MULTILINE)
+_SWITCH = re.compile(r"^(VM_\w+) = (\w+)$", re.MULTILINE)
 
 
 def environment() -> dict[str, str]:
@@ -47,6 +54,7 @@ def build(
     top: str,
     defines: Mapping[str, str] | None = None,
     options: Sequence[str] = (),
+    libraries: Sequence[str] = (),
 ) -> Path:
     """Build a simulator; one that was built from the same inputs before is used again.
 
@@ -64,6 +72,8 @@ def build(
         Macros of the Verilog preprocessor and of the C++ compiler, name to value ("" for none).
     options : sequence of str
         Further options of Verilator.
+    libraries : sequence of str
+        Further options of the linker.
 
     Returns
     -------
@@ -80,36 +90,92 @@ def build(
     env = environment()
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    macros = [f"{name}={value}" if value else name for name, value in (defines or {}).items()]
+    macros = [f"-D{name}={value}" if value else f"-D{name}" for name, value in (defines or {}).items()]
     arguments = [
-        *("--cc", "--exe", "--build", "--build-jobs", "0", "-O3", "--x-assign", "fast", "--x-initial", "fast"),
-        *("--no-assert", "-Wno-fatal", "-Wno-lint", "--top-module", top, "--prefix", "Vsimulator", "-o", "simulator"),
-        # The wheel was configured without the flag for precompiled headers, which large designs need.
-        *("-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include"),
-        # The design's logic is worth optimizing; Verilator's own runtime, hardly called, is not.
-        *("-MAKEFLAGS", "OPT_FAST=-O2", "-MAKEFLAGS", "OPT_SLOW=-O0", "-MAKEFLAGS", "OPT_GLOBAL=-O0"),
-        *(argument for macro in macros for argument in ("-CFLAGS", f"-D{macro}")),
-        *(f"-D{macro}" for macro in macros),
+        *("--cc", "-O3", "--x-assign", "unique", "--x-initial", "unique", "--no-assert", "-Wno-fatal", "-Wno-lint"),
+        *("--top-module", top, "--prefix", _PREFIX),
+        *macros,
         *options,
     ]
     sources = [Path(path).resolve() for path in (*verilog, *harness)]
-    stamp = _digest(arguments, sources)
+    stamp = _digest([*arguments, "", *libraries], sources)
     program = folder / "simulator"
     stamp_file = folder / _STAMP
     if program.exists() and stamp_file.exists() and stamp_file.read_text() == stamp:
         return program
     stamp_file.unlink(missing_ok=True)
-    command = ["verilator", *arguments, "-Mdir", str(folder), *map(str, sources)]
-    log = folder / _LOG
-    with open(log, "wb") as output:
-        status = subprocess.run(command, env=env, cwd=folder, stdout=output, stderr=subprocess.STDOUT).returncode
-    if status != 0:
-        lines = log.read_text(errors="replace").splitlines()
-        telling = [line for line in lines if "rror" in line] or lines
-        end = "\n".join(telling[-_LOG_LINES:])
-        raise BuildError(f"Verilator failed with status {status}, log {log}:\n{end}")
+    log = _Log(folder, env)
+    design = [str(Path(path).resolve()) for path in verilog]
+    log.run(["verilator", *arguments, "-Mdir", str(folder), *design])
+    _compile(folder, [Path(path).resolve() for path in harness], macros, libraries, log)
     write_whole(stamp_file, stamp.encode())
     return program
+
+
+def _compile(
+    folder: Path, harness: Sequence[Path], macros: Sequence[str], libraries: Sequence[str], log: "_Log"
+) -> None:
+    """Compile what Verilator wrote.
+
+    Its own makefile is left aside: it precompiles headers at the cost of several seconds a design, and in the wheel
+    lacks the flag to use them.
+    """
+    makefile = (folder / f"{_PREFIX}_classes.mk").read_text()
+    lists = {name: files.replace("\\", " ").split() for name, files in _LIST.findall(makefile)}
+    include = Path(log.env["VERILATOR_ROOT"]) / "include"
+    flags = ["-I.", f"-I{include}", f"-I{include / 'vltstd'}", "-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0"]
+    flags += [f"-D{name}={value}" for name, value in _SWITCH.findall(makefile) if value in ("0", "1")]
+    # The design's logic and the harness are worth optimizing; set-up and the runtime, hardly called, are not.
+    units = {
+        folder / "fast.o": ("-O2", [*_generated(lists, "CLASSES_FAST", "SUPPORT_FAST"), *map(str, harness)], macros),
+        folder / "slow.o": ("-O0", _generated(lists, "CLASSES_SLOW", "SUPPORT_SLOW"), ()),
+    }
+    # The runtime is the same for all designs: compiled once for all builds in the parent folder.
+    key = hashlib.sha256("\0".join([version("verilator"), str(include), *flags]).encode()).hexdigest()
+    runtime = folder.parent / f"runtime-{key[:16]}"
+    runtime.mkdir(exist_ok=True)
+    for name in (*lists.get("VM_GLOBAL_FAST", ()), *lists.get("VM_GLOBAL_SLOW", ())):
+        units[runtime / f"{name}.o"] = ("-O1", [str(include / f"{name}.cpp")], ())
+
+    def compile_unit(unit: Path) -> str:
+        if unit.parent != runtime or not unit.exists():
+            level, files, own = units[unit]
+            source, part = folder / f"unit_{unit.stem}.cpp", folder / f"unit_{unit.stem}.o"
+            source.write_text("".join(f'#include "{file}"\n' for file in files))
+            log.run(["g++", level, *flags, *own, "-c", source.name, "-o", part.name])
+            os.replace(part, unit)
+        return str(unit)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(compile_unit, units))
+    log.run(["g++", *objects, "-o", "simulator.part", *libraries, "-pthread", "-latomic"])
+    os.replace(folder / "simulator.part", folder / "simulator")
+
+
+def _generated(lists: Mapping[str, list[str]], *names: str) -> list[str]:
+    return [f"{name}.cpp" for kind in names for name in lists.get(f"VM_{kind}", ())]
+
+
+class _Log:
+    """Runs programs in the build folder, keeping what they print."""
+
+    def __init__(self, folder: Path, env: Mapping[str, str]):
+        self.folder, self.env = folder, env
+        self.path = folder / _LOG
+        self.path.unlink(missing_ok=True)
+
+    def run(self, command: Sequence[str]) -> None:
+        done = subprocess.run(
+            command, env=self.env, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, errors="replace",
+        )  # fmt: skip
+        with open(self.path, "a") as log:
+            log.write(f"$ {' '.join(command)}\n{done.stdout}")
+        if done.returncode:
+            lines = done.stdout.splitlines()
+            telling = [line for line in lines if "rror" in line] or lines
+            end = "\n".join(telling[-_LOG_LINES:])
+            raise BuildError(f"{command[0]} failed with status {done.returncode}, log {self.path}:\n{end}")
 
 
 def _digest(arguments: Sequence[str], sources: Sequence[Path]) -> str:
