@@ -1,0 +1,96 @@
+"""Values of losses, of learning rates and of augmentation."""
+
+import math
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training tests need signfold[train]")
+
+from signfold.sw.train.augmentation import epoch_frames  # noqa: E402
+from signfold.sw.train.losses import cross_entropy, squared_hinge  # noqa: E402
+from signfold.sw.train.schedules import SCHEDULES, rate  # noqa: E402
+
+
+def test_squared_hinge_by_hand() -> None:
+    scores = torch.tensor([[2.0, -0.5, 0.25], [0.0, -1.0, 1.5]])
+    labels = torch.tensor([0, 1])
+    # picture 0: 0, 0.5**2, 1.25**2; picture 1: 1, 2**2, 2.5**2
+    assert squared_hinge(scores, labels).item() == np.float32(13.0625) / np.float32(6)
+
+
+def test_squared_hinge_gradient_by_hand() -> None:
+    scores = torch.tensor([[0.5, -2.0]], requires_grad=True)
+    squared_hinge(scores, torch.tensor([0])).backward()
+    assert scores.grad.tolist() == [[-0.5, 0.0]]  # 2 * (1 - 0.5) * -1 / 2; the other class is beyond its margin
+
+
+def test_cross_entropy_of_powers_of_two() -> None:
+    scores = torch.log(torch.tensor([[1.0, 1.0, 2.0]]))
+    assert cross_entropy(torch.zeros(4, 8), torch.zeros(4, dtype=torch.int64)).item() == np.float32(math.log(8))
+    assert cross_entropy(scores, torch.tensor([2])).item() < cross_entropy(scores, torch.tensor([0])).item()
+
+
+def test_rates_begin_at_one_and_fall_as_named() -> None:
+    for schedule in SCHEDULES:
+        assert rate(schedule, 0.0) == 1.0
+        values = [rate(schedule, step / 1000) for step in range(1000)]
+        assert values == sorted(values, reverse=True)
+    assert rate("constant", 0.999) == 1.0
+    assert rate("cosine", 0.5) == 0.5 * (1 + math.cos(math.pi * 0.5))
+    assert rate("cosine", 0.999) < 1e-5
+    assert rate("exponential", 0.5) == 1e-3**0.5
+    assert [rate("step", at) for at in (0.49, 0.5, 0.75, 0.9)] == [1.0, 0.1, 0.1**2, 0.1**3]
+
+
+def test_warm_up_rises_first_and_the_schedule_follows() -> None:
+    assert [rate("constant", at / 8, 0.5) for at in range(6)] == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
+    assert rate("cosine", 0.5, 0.5) == 1.0
+    assert rate("cosine", 0.75, 0.5) == rate("cosine", 0.5)
+    with pytest.raises(ValueError, match="'linear'"):
+        rate("linear", 0.5)
+
+
+def pictures(count: int, height: int, width: int) -> "torch.Tensor":
+    """Pictures without a zero, each of another content."""
+    values = torch.arange(count * height * width) % 255 + 1
+    return values.to(torch.uint8).reshape(count, height, width)
+
+
+def test_without_shift_an_epoch_is_a_permutation() -> None:
+    source = pictures(50, 2, 3)
+    frames, labels = epoch_frames(source, torch.arange(50), 0, torch.Generator().manual_seed(3))
+    assert labels.tolist() != list(range(50)) and sorted(labels.tolist()) == list(range(50))
+    assert frames.tolist() == source[labels].flatten(1).tolist()
+
+
+@pytest.mark.parametrize("shift", [1, 2])
+def test_every_shift_occurs_and_zero_moves_in(shift: int) -> None:
+    count, height, width = 600, 5, 4
+    source = pictures(count, height, width)
+    frames, labels = epoch_frames(source, torch.arange(count), shift, torch.Generator().manual_seed(4))
+    assert sorted(labels.tolist()) == list(range(count))
+    seen = set()
+    for frame, label in zip(frames.reshape(count, height, width), labels.tolist(), strict=True):
+        matches = []
+        for down in range(-shift, shift + 1):
+            for right in range(-shift, shift + 1):
+                expected = torch.zeros(height, width, dtype=torch.uint8)
+                for y in range(height):
+                    for x in range(width):
+                        if 0 <= y - down < height and 0 <= x - right < width:
+                            expected[y, x] = source[label, y - down, x - right]
+                if torch.equal(frame, expected):
+                    matches.append((down, right))
+        assert len(matches) == 1
+        seen.update(matches)
+    assert len(seen) == (2 * shift + 1) ** 2
+
+
+def test_shifts_are_the_same_for_the_same_seed() -> None:
+    source, labels = pictures(40, 4, 4), torch.arange(40)
+    first = epoch_frames(source, labels, 1, torch.Generator().manual_seed(5))
+    again = epoch_frames(source, labels, 1, torch.Generator().manual_seed(5))
+    other = epoch_frames(source, labels, 1, torch.Generator().manual_seed(6))
+    assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
+    assert not torch.equal(first[1], other[1])

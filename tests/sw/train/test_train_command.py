@@ -1,0 +1,103 @@
+"""`signfold train` and `signfold data` as a user meets them."""
+
+import json
+import subprocess
+import sys
+from typing import NamedTuple
+
+import pytest
+
+pytest.importorskip("torch", reason="training tests need signfold[train]")
+
+from signfold.sw.cli.app import main  # noqa: E402
+
+
+class Answer(NamedTuple):
+    """What a command leaves behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def signfold(tmp_path, monkeypatch, capsys):
+    """Run the command line in an empty folder, in this process: torch takes seconds to import."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SIGNFOLD_DATA", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["signfold", *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as exit:
+            code = int(exit.code or 0)
+        return Answer(code, *capsys.readouterr())
+
+    return run
+
+
+def test_trains_continues_and_reports(signfold) -> None:
+    first = signfold("train", "16,12", "--data", "digits", "--epochs", "3", "--out", "run", "--json")
+    assert first.returncode == 0, first.stderr
+    result = json.loads(first.stdout)
+    assert result["epochs"] == 3 and result["training"]["topology"] == "16,12"
+    assert result["best"]["validation_accuracy"] > 0.2
+    assert first.stderr.count("epoch ") == 3
+    again = signfold("train", "--out", "run")
+    assert again.returncode == 2 and "holds a run already" in again.stderr
+    contrary = signfold("train", "--resume", "--out", "run", "--epochs", "4")
+    assert contrary.returncode == 2 and "was begun with epochs 3" in contrary.stderr
+    done = signfold("train", "--resume", "--out", "run")
+    assert done.returncode == 0 and f"{result['best']['validation_accuracy']:.4f}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "mnist", "--data-dir", "nowhere"], "train-images-idx3-ubyte"),
+        (["--data", "svhn"], "'svhn'"),
+        (["huge", "--data", "digits"], "topology is 'huge'"),
+        (["--data", "digits", "--lr", "-1"], "lr is -1.0"),
+        (["--data", "digits", "--threshold", "dark"], "threshold is 'dark'"),
+        (["--data", "digits", "--threshold", "33"], "threshold is 33"),
+        (["--data", "digits", "--epochs", "many"], "valid int"),
+        (["--resume"], "--resume needs --out"),
+        (["--resume", "--out", "nowhere"], "nowhere"),
+    ],
+)
+def test_wrong_use_exits_2(signfold, tmp_path, arguments: list[str], message: str) -> None:
+    answer = signfold("train", *arguments)
+    assert answer.returncode == 2
+    assert message in answer.stderr
+    assert answer.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_check_names_what_is_wrong(signfold) -> None:
+    good = signfold("data", "check", "digits")
+    assert good.returncode == 0 and good.stdout == "digits: ok\n"
+    bad = signfold("data", "check", "digits", "mnist", "--data-dir", "nowhere", "--json")
+    assert bad.returncode == 2
+    states = json.loads(bad.stdout)["data_sets"]
+    assert states["digits"] == "ok" and "train-images-idx3-ubyte" in states["mnist"]
+    listed = signfold("data", "list", "--json")
+    assert list(json.loads(listed.stdout)["data_sets"]) == ["digits", "mnist", "fashion-mnist"]
+
+
+def test_nothing_but_training_imports_torch(tmp_path) -> None:
+    code = (
+        "import sys, signfold.sw.cli.train, signfold.sw.cli.data, signfold.sw.train.options, "
+        "signfold.sw.train.checkpoint, signfold.sw.data; sys.exit('torch' in sys.modules or 'sklearn' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
+
+
+def test_errors_reach_a_terminal_without_a_traceback(tmp_path) -> None:
+    command = [sys.executable, "-c", "from signfold.sw.cli.app import main; main()", "train", "--data", "svhn"]
+    answer = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False)
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("error: no data set is named 'svhn'")
+    assert "Traceback" not in answer.stderr
