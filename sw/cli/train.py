@@ -34,9 +34,7 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="passes over the training set", show_default="by data set")] = None,
     batch: Annotated[int | None, typer.Option(help="pictures a step", show_default="by data set")] = None,
     lr: Annotated[float | None, typer.Option(help="highest learning rate of Adam", show_default="by data set")] = None,
-    schedule: Annotated[
-        str | None, typer.Option(help=f"decay: {', '.join(SCHEDULES)}", show_default="cosine")
-    ] = None,
+    schedule: Annotated[str | None, typer.Option(help=f"decay: {', '.join(SCHEDULES)}", show_default="cosine")] = None,
     warmup: Annotated[int | None, typer.Option(help="epochs of rising learning rate", show_default="0")] = None,
     loss: Annotated[str | None, typer.Option(help=", ".join(LOSSES), show_default="cross-entropy")] = None,
     head: Annotated[
