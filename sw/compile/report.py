@@ -27,7 +27,7 @@ def layer_report(float_network: FloatNetwork, network: Network, evaluate: Evalua
         the ``smallest_margin`` of the layer, and ``differing`` with an entry a channel: ``channel``, exact
         ``threshold``, ``sums`` (how many sums get another bit), ``sum`` and ``value`` (first of them and its float32
         result), ``margin``. A margin is the smallest distance of a result from zero in units in the last place of the
-        larger of its two terms.
+        largest of its terms ``s*slope``, ``mean*slope`` and ``beta``.
     """
     entries = []
     for dense, norm in float_network.hidden:
@@ -79,11 +79,11 @@ def _channels(norm: BatchNorm, part: slice) -> BatchNorm:
 def _margins(norm: BatchNorm, sums: np.ndarray) -> np.ndarray:
     """Return each channel's smallest distance from zero in float32 units in the last place, computed in float64."""
     slope = norm.gamma.astype(np.float64) / np.sqrt(norm.variance.astype(np.float64) + norm.eps)
-    shift = norm.beta - norm.mean * slope
-    terms = sums[:, None] * slope
-    largest = np.maximum(np.maximum(np.abs(terms), np.abs(shift)), np.finfo(np.float32).tiny)
+    products, center = sums[:, None] * slope, norm.mean * slope
+    constants = np.maximum(np.abs(center), np.abs(norm.beta)).clip(np.finfo(np.float32).tiny)
+    largest = np.maximum(np.abs(products), constants)
     unit = np.exp2(np.floor(np.log2(largest)) - 23)
-    return (np.abs(terms + shift) / unit).min(axis=0)
+    return (np.abs(products - center + norm.beta) / unit).min(axis=0)
 
 
 def _json_number(value: float) -> float | None:
