@@ -1,7 +1,6 @@
 """A training run's folder: JSON beside safetensors, never pickle, and never half written. Free of torch."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from signfold.sw.errors import CheckpointError
+from signfold.sw.files import write_whole
 
 __all__ = ["FORMAT", "VERSION", "Checkpoint", "exists", "read_checkpoint", "write_best", "write_checkpoint"]
 
@@ -64,15 +64,6 @@ class Checkpoint:
         }
 
 
-def _replace(path: Path, contents: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("wb") as stream:
-        stream.write(contents)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-
-
 def exists(run: Path) -> bool:
     """Whether a folder holds a run.
 
@@ -101,7 +92,7 @@ def write_best(run: Path, model: Mapping[str, np.ndarray], entry: Mapping[str, A
     entry : mapping
         The epoch's entry in the history, kept in the file's header.
     """
-    _replace(run / BEST, save(dict(model), metadata={HEADER: json.dumps(dict(entry))}))
+    write_whole(run / BEST, save(dict(model), metadata={HEADER: json.dumps(dict(entry))}))
 
 
 def write_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
@@ -118,8 +109,8 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
         State to write.
     """
     description = checkpoint.describe()
-    _replace(run / TENSORS, save(checkpoint.tensors, metadata={HEADER: json.dumps(description)}))
-    _replace(run / DESCRIPTION, (json.dumps(description, indent=1) + "\n").encode())
+    write_whole(run / TENSORS, save(checkpoint.tensors, metadata={HEADER: json.dumps(description)}))
+    write_whole(run / DESCRIPTION, (json.dumps(description, indent=1) + "\n").encode())
 
 
 def read_checkpoint(run: Path) -> Checkpoint:
