@@ -19,7 +19,7 @@
 #include <memory>
 #include <vector>
 
-#include "Vaccelerator.h"
+#include "Vsimulator.h"
 #include "verilated.h"
 
 // Payload ports are integers up to 64 bits and arrays of 32-bit words beyond.
@@ -83,7 +83,7 @@ int main(int argc, char** argv) {
     const auto context = std::make_unique<VerilatedContext>();
     context->randReset(2);  // registers and memories without a defined value start with random bits
     context->randSeed(int(seed % 0x7FFFFFFF) + 1);
-    const auto dut = std::make_unique<Vaccelerator>(context.get());
+    const auto dut = std::make_unique<Vsimulator>(context.get());
     Random source(2 * seed + 1), sink(2 * seed + 2);
 
     dut->i___05Fvalid = 0;

@@ -17,13 +17,12 @@ from signfold.sw.files import write_whole
 
 __all__ = ["build", "environment"]
 
-_PREFIX = "Vsimulator"
 _STAMP = "simulator.sha256"
 _LOG = "verilator.log"
 _LOG_LINES = 20
 #: Lists of files and switches in the makefile that Verilator writes.
 _LIST = re.compile(r"^(VM_\w+) \+= \\\n((?:  \w+ \\\n)*)", re.MULTILINE)
-_SWITCH = re.compile(r"^(VM_\w+) = (\w+)$", re.MULTILINE)
+_SWITCH = re.compile(r"^(VM_(?:COVERAGE|SC|TIMING|TRACE\w*)) = ([01])$", re.MULTILINE)
 
 
 def environment() -> dict[str, str]:
@@ -55,6 +54,8 @@ def build(
     defines: Mapping[str, str] | None = None,
     options: Sequence[str] = (),
     libraries: Sequence[str] = (),
+    prefix: str = "Vsimulator",
+    program: str = "simulator",
 ) -> Path:
     """Build a simulator; one that was built from the same inputs before is used again.
 
@@ -63,7 +64,7 @@ def build(
     verilog : sequence of path
         Design files.
     harness : sequence of path
-        C++ files with `main`; they include `Vsimulator.h` and create a `Vsimulator`.
+        C++ files with `main`; they include the header `<prefix>.h` and create an object of class `<prefix>`.
     folder : path
         Where the build goes; created if absent.
     top : str
@@ -74,6 +75,10 @@ def build(
         Further options of Verilator.
     libraries : sequence of str
         Further options of the linker.
+    prefix : str
+        Name of the class that Verilator makes of the design.
+    program : str
+        File name of the program.
 
     Returns
     -------
@@ -93,47 +98,44 @@ def build(
     macros = [f"-D{name}={value}" if value else f"-D{name}" for name, value in (defines or {}).items()]
     arguments = [
         *("--cc", "-O3", "--x-assign", "unique", "--x-initial", "unique", "--no-assert", "-Wno-fatal", "-Wno-lint"),
-        *("--top-module", top, "--prefix", _PREFIX),
+        *("--top-module", top, "--prefix", prefix),
         *macros,
         *options,
     ]
     sources = [Path(path).resolve() for path in (*verilog, *harness)]
-    stamp = _digest([*arguments, "", *libraries], sources)
-    program = folder / "simulator"
+    stamp = _digest([*arguments, "", program, *libraries], sources)
+    built = folder / program
     stamp_file = folder / _STAMP
-    if program.exists() and stamp_file.exists() and stamp_file.read_text() == stamp:
-        return program
+    if built.exists() and stamp_file.exists() and stamp_file.read_text() == stamp:
+        return built
     stamp_file.unlink(missing_ok=True)
     log = _Log(folder, env)
     design = [str(Path(path).resolve()) for path in verilog]
     log.run(["verilator", *arguments, "-Mdir", str(folder), *design])
-    _compile(folder, [Path(path).resolve() for path in harness], macros, libraries, log)
+    objects = _compile(folder / f"{prefix}_classes.mk", [Path(path).resolve() for path in harness], macros, log)
+    log.run(["g++", *objects, "-o", f"{program}.part", *libraries, "-pthread", "-latomic"])
+    os.replace(folder / f"{program}.part", built)
     write_whole(stamp_file, stamp.encode())
-    return program
+    return built
 
 
-def _compile(
-    folder: Path, harness: Sequence[Path], macros: Sequence[str], libraries: Sequence[str], log: "_Log"
-) -> None:
-    """Compile what Verilator wrote.
+def _compile(classes: Path, harness: Sequence[Path], macros: Sequence[str], log: "_Log") -> list[str]:
+    """Compile what Verilator wrote, and return the object files.
 
     Its own makefile is left aside: it precompiles headers at the cost of several seconds a design, and in the wheel
     lacks the flag to use them.
     """
-    makefile = (folder / f"{_PREFIX}_classes.mk").read_text()
+    folder, makefile = classes.parent, classes.read_text()
     lists = {name: files.replace("\\", " ").split() for name, files in _LIST.findall(makefile)}
     include = Path(log.env["VERILATOR_ROOT"]) / "include"
-    flags = ["-I.", f"-I{include}", f"-I{include / 'vltstd'}", "-DVERILATOR=1", "-DVM_COVERAGE=0", "-DVM_SC=0"]
-    flags += [f"-D{name}={value}" for name, value in _SWITCH.findall(makefile) if value in ("0", "1")]
+    flags = ["-I.", f"-I{include}", f"-I{include / 'vltstd'}", "-DVERILATOR=1", "-DVM_SC=0"]
+    flags += [f"-D{name}={value}" for name, value in _SWITCH.findall(makefile)]
     # The design's logic and the harness are worth optimizing; set-up and the runtime, hardly called, are not.
     units = {
         folder / "fast.o": ("-O2", [*_generated(lists, "CLASSES_FAST", "SUPPORT_FAST"), *map(str, harness)], macros),
         folder / "slow.o": ("-O0", _generated(lists, "CLASSES_SLOW", "SUPPORT_SLOW"), ()),
     }
-    # The runtime is the same for all designs: compiled once for all builds in the parent folder.
-    key = hashlib.sha256("\0".join([version("verilator"), str(include), *flags]).encode()).hexdigest()
-    runtime = folder.parent / f"runtime-{key[:16]}"
-    runtime.mkdir(exist_ok=True)
+    runtime = _runtime_folder([version("verilator"), str(include), *flags], folder)
     for name in (*lists.get("VM_GLOBAL_FAST", ()), *lists.get("VM_GLOBAL_SLOW", ())):
         units[runtime / f"{name}.o"] = ("-O1", [str(include / f"{name}.cpp")], ())
 
@@ -143,13 +145,32 @@ def _compile(
             source, part = folder / f"unit_{unit.stem}.cpp", folder / f"unit_{unit.stem}.o"
             source.write_text("".join(f'#include "{file}"\n' for file in files))
             log.run(["g++", level, *flags, *own, "-c", source.name, "-o", part.name])
-            os.replace(part, unit)
+            # By way of a name of our own: others may be compiling the same runtime.
+            copy = unit.with_suffix(f".{os.getpid()}")
+            shutil.copy(part, copy)
+            os.replace(copy, unit)
         return str(unit)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(compile_unit, units))
-    log.run(["g++", *objects, "-o", "simulator.part", *libraries, "-pthread", "-latomic"])
-    os.replace(folder / "simulator.part", folder / "simulator")
+        return list(pool.map(compile_unit, units))
+
+
+def _runtime_folder(key: Sequence[str], folder: Path) -> Path:
+    """Return where the compiled runtime lies: the same for all designs, it is compiled once a machine.
+
+    That is the user's cache folder (`XDG_CACHE_HOME`, else `~/.cache`), or the build folder if there is none.
+    """
+    compiler = subprocess.run(["g++", "-dumpfullversion", "-dumpmachine"], stdout=subprocess.PIPE, text=True).stdout
+    name = f"verilator-{hashlib.sha256(chr(0).join([compiler, *key]).encode()).hexdigest()[:16]}"
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "signfold" / name
+        cache.mkdir(parents=True, exist_ok=True)
+        if os.access(cache, os.W_OK):
+            return cache
+    except (OSError, RuntimeError):
+        pass  # no home, or a home that cannot be written
+    (folder / name).mkdir(exist_ok=True)
+    return folder / name
 
 
 def _generated(lists: Mapping[str, list[str]], *names: str) -> list[str]:
