@@ -1,19 +1,20 @@
 """Run the cocotb bench of an accelerator on Verilator or Icarus."""
 
 import logging
-import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CalledProcessError
 
 from signfold.sim.job import Job, JobResult
-from signfold.sim.verilator import build, environment
+from signfold.sim.verilator import build
 from signfold.sw.errors import BuildError, ToolError
 from signfold.sw.files import write_whole
 
-__all__ = ["SIMULATORS", "icarus_available", "run_bench"]
+__all__ = ["SIMULATORS", "BenchRun", "icarus_available", "run_bench"]
 
 #: Simulators that benches run on; the first is the default.
 SIMULATORS = ("verilator", "icarus")
@@ -27,6 +28,25 @@ public_flat_rd -module "{top}__*" -var "o__payload"
 public_flat_rd -module "{top}__*" -var "o__valid"
 public_flat_rd -module "{top}__*" -var "o__ready"
 """
+
+
+@dataclass(frozen=True)
+class BenchRun:
+    """A finished run.
+
+    Parameters
+    ----------
+    result : JobResult
+        What came out.
+    seconds : float
+        Wall time of the simulation, without building.
+    wave : pathlib.Path or None
+        The waveform.
+    """
+
+    result: JobResult
+    seconds: float
+    wave: Path | None
 
 
 def icarus_available() -> bool:
@@ -45,7 +65,7 @@ def run_bench(
     files: Sequence[Path] = (),
     wave: bool = False,
     progress: Callable[[int], object] | None = None,
-) -> JobResult:
+) -> BenchRun:
     """Run a job through a design.
 
     Parameters
@@ -55,8 +75,7 @@ def run_bench(
     verilog : sequence of path
         Design files.
     folder : path
-        Where the simulator is built and the job runs; created if absent. A waveform, if asked for, lies in
-        `run/dump.fst` (Verilator) or `icarus/<top>.fst` (Icarus) in it.
+        Where the simulator is built and the job runs; created if absent.
     top : str
         Top module.
     simulator : str
@@ -66,13 +85,13 @@ def run_bench(
     files : sequence of path
         Files that the design reads in its working directory.
     wave : bool
-        Write a waveform.
+        Write a waveform: VCD from Verilator, whose FST writer needs libraries that few machines have; FST from Icarus.
     progress : callable, optional
         Called now and then with the number of frames done so far.
 
     Returns
     -------
-    JobResult
+    BenchRun
         What came out; nothing is judged here.
 
     Raises
@@ -100,9 +119,9 @@ def run_bench(
     else:
         built = _build_icarus(get_runner, verilog, folder, top, defines or {}, wave)
     log = run / "simulation.log"
-    logging.getLogger("Verilator").setLevel(logging.WARNING)
     runner = _quiet(get_runner(simulator))
     watch = _watch(run, progress)
+    began = time.monotonic()
     try:
         runner.test(
             test_module=_BENCH,
@@ -123,7 +142,8 @@ def run_bench(
     result = JobResult.load(run)
     if result is None or not _passed(run / "results.xml"):
         raise BuildError(f"{simulator} ended without a result, log {log}:\n{_tail(log)}")
-    return result
+    waveform = run / "dump.vcd" if simulator == "verilator" else built / f"{top}.fst"
+    return BenchRun(result, time.monotonic() - began, waveform if wave else None)
 
 
 def _quiet(runner):
@@ -182,12 +202,11 @@ def _build_verilator(
         folder,
         top=top,
         defines=defines,
-        options=["--vpi", *(["--trace-fst", "--trace-structs"] if wave else [])],
-        libraries=[f"-L{libraries}", f"-Wl,-rpath,{libraries}", "-lcocotbvpi_verilator", *(["-lz"] if wave else [])],
+        options=["--vpi", *(["--trace-vcd"] if wave else [])],
+        libraries=[f"-L{libraries}", f"-Wl,-rpath,{libraries}", "-lcocotbvpi_verilator"],
         prefix="Vtop",
         program=top,
     )
-    os.environ.update({"VERILATOR_ROOT": environment()["VERILATOR_ROOT"]})
     return folder
 
 

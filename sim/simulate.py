@@ -1,0 +1,280 @@
+"""Simulate a generated accelerator and hold every result to the network that it was made from."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from signfold.hw.verilog import MEMORY_MACRO
+from signfold.sim.compare import compare_results, first_wrong_frame, measure_timing
+from signfold.sim.job import Job, JobResult, Tap
+from signfold.sim.native import NativeHarness
+from signfold.sim.runner import run_bench
+from signfold.sw.errors import ImageError
+from signfold.sw.generate import BUILD_FOLDER, Artefacts
+from signfold.sw.images import read_images
+from signfold.sw.network import Network
+
+__all__ = ["HARNESSES", "Options", "Report", "simulate"]
+
+#: Harnesses; the first is the default.
+HARNESSES = ("native", "cocotb")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to simulate.
+
+    Parameters
+    ----------
+    harness : str
+        "native": compiled, for thousands of frames. "cocotb": every stage is watched.
+    simulator : str
+        Simulator of the cocotb bench, "verilator" or "icarus".
+    seed : int
+        Seed of the stalls.
+    stall_in, stall_out : float
+        Probability that the source and the sink pause in a cycle. Without any, latency and interval are measured and
+        held to the prediction.
+    memory : pathlib.Path, optional
+        Folder with `.mem` files for the ROMs; by default they hold what stands in the Verilog.
+    wave : bool
+        Write a waveform (cocotb): VCD from Verilator, FST from Icarus.
+    verilog : tuple of pathlib.Path
+        Design files instead of the generated one, such as a netlist; they have no stages to watch.
+    build : pathlib.Path, optional
+        Folder for builds; by default `build` in the generated folder.
+    """
+
+    harness: str = "native"
+    simulator: str = "verilator"
+    seed: int = 0
+    stall_in: float = 0.0
+    stall_out: float = 0.0
+    memory: Path | None = None
+    wave: bool = False
+    verilog: tuple[Path, ...] = ()
+    build: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.harness not in HARNESSES:
+            raise ValueError(f"harness must be one of {', '.join(HARNESSES)}, not {self.harness!r}")
+        for name in ("stall_in", "stall_out"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1, not {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True)
+class Report:
+    """A simulation whose every result equals the network's.
+
+    Parameters
+    ----------
+    scores, classes : numpy.ndarray
+        Results, frames x classes and frames.
+    cycles : int
+        From the first input transfer to the last output transfer.
+    latency, interval : int or None
+        As measured, equal to the prediction; None where they were not measured: with stalls, or the interval with too
+        few frames.
+    seconds : float
+        Wall time of the simulation, without building.
+    build_seconds : float
+        Wall time of building.
+    wave : pathlib.Path or None
+        The waveform.
+    """
+
+    scores: np.ndarray
+    classes: np.ndarray
+    cycles: int
+    latency: int | None
+    interval: int | None
+    seconds: float
+    build_seconds: float
+    wave: Path | None = None
+
+
+def simulate(
+    artefacts: Artefacts,
+    frames: np.ndarray,
+    options: Options | None = None,
+    *,
+    network: Network | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> Report:
+    """Simulate frames and compare every score and class with the golden model.
+
+    Parameters
+    ----------
+    artefacts : Artefacts
+        A generated accelerator.
+    frames : numpy.ndarray
+        uint8 codes, frames x elements in any shape; at least one frame.
+    options : Options, optional
+        How to simulate.
+    network : Network, optional
+        What the results must equal, if not the network that the accelerator was generated from: one whose images are
+        in `options.memory`.
+    progress : callable, optional
+        Called with the number of frames done since the last call.
+
+    Returns
+    -------
+    Report
+        Results and measurements.
+
+    Raises
+    ------
+    MismatchError
+        If a result, the latency or the interval differs; the message names the first layer, channel and frame that
+        differ, with both values.
+    ToolError, BuildError
+        If a tool is missing or refuses the design.
+    ImageError
+        If a memory image is absent or has the wrong size.
+    """
+    options = options or Options()
+    if len(frames) == 0:
+        raise ValueError("frames must hold at least one frame")
+    if options.memory is not None:
+        # Simulators only warn of files that are absent or too short.
+        read_images(artefacts.image_map, options.memory, verify=False)
+    elif network is not None and network.content_hash != artefacts.network.content_hash:
+        raise ImageError("another network's results can only be expected with its images as memory")
+    return _Simulation(artefacts, options, network or artefacts.network, progress).run(frames)
+
+
+@dataclass(frozen=True)
+class _Simulation:
+    artefacts: Artefacts
+    options: Options
+    network: Network
+    progress: Callable[[int], object] | None
+
+    def run(self, frames: np.ndarray) -> Report:
+        job = self._job(frames)
+        result, report = self._native(job) if self.options.harness == "native" else self._cocotb(job)
+        compare_results(job, result, self.artefacts.sidecar["taps"])
+        if self.options.stall_in or self.options.stall_out:
+            return report
+        return replace(report, **measure_timing(self.artefacts.sidecar, result))
+
+    def _job(self, frames: np.ndarray) -> Job:
+        """Put what must come out beside what goes in."""
+        sidecar, options = self.artefacts.sidecar, self.options
+        expected = self.network.evaluate(frames)
+        size, output = sidecar["input"], sidecar["output"]
+        # A stalled stream moves a beat every 1 / (1 - stall) cycles; the rest is room for long pauses.
+        slowness = 1 / (1 - max(options.stall_in, options.stall_out))
+        return Job(
+            elements=size["elements"],
+            bits=size["bits"],
+            lanes=size["lanes"],
+            score_width=output["score_width"],
+            class_width=output["class_width"],
+            frames=frames.reshape(len(frames), -1),
+            scores=expected.scores,
+            classes=expected.classes,
+            seed=options.seed,
+            stall_in=float(options.stall_in),
+            stall_out=float(options.stall_out),
+            limit=round((sidecar["latency"] + sidecar["interval"]) * slowness * 4) + 1000,
+        )
+
+    def _watched(self, job: Job) -> Job:
+        """Add what each stage must show."""
+        traced = self.network.trace(job.frames)
+        # Names may differ between two networks of one shape; the order of their nodes does not.
+        names = dict(zip((node.name for node in self.artefacts.network.nodes), traced, strict=True))
+        taps, values = [], []
+        for entry in self.artefacts.sidecar["taps"]:
+            value = traced[names[entry["node"]]].reshape(len(job.frames), -1)
+            if entry["kind"] == "agreements":
+                value = (value + entry["fan_in"]) // 2 + entry["padding"]
+            taps.append(Tap(entry["instance"], entry["node"], entry["channels"], entry["lanes"], entry["bits"]))
+            values.append(value)
+        return replace(job, taps=tuple(taps), values=tuple(values))
+
+    @cached_property
+    def _files(self) -> list[Path]:
+        return [Path(file) for file in self.options.verilog] or [self.artefacts.verilog]
+
+    @cached_property
+    def _defines(self) -> dict[str, str]:
+        return {} if self.options.memory is None else {MEMORY_MACRO: ""}
+
+    @cached_property
+    def _images(self) -> list[Path]:
+        if self.options.memory is None:
+            return []
+        return [Path(self.options.memory) / entry["file"] for entry in self.artefacts.image_map["images"]]
+
+    def _folder(self, kind: str) -> Path:
+        """Return the folder of a build: one a design and harness, so that builds are found again."""
+        digest = hashlib.sha256(repr(sorted(self._defines)).encode())
+        for file in self._files:
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        return Path(self.options.build or self.artefacts.folder / BUILD_FOLDER) / f"{kind}-{digest.hexdigest()[:16]}"
+
+    def _native(self, job: Job) -> tuple[JobResult, Report]:
+        options = self.options
+        began = time.monotonic()
+        harness = NativeHarness(self.artefacts.sidecar, self._files, self._folder("native"), defines=self._defines)
+        built = time.monotonic() - began
+        run = harness.run(
+            job.frames,
+            limit=job.limit,
+            seed=job.seed,
+            stall_in=job.stall_in,
+            stall_out=job.stall_out,
+            cwd=options.memory,
+            progress=self.progress,
+        )
+        result = JobResult(run.scores, run.classes, run.first, run.last, failure=run.failure)
+        wrong = first_wrong_frame(job, result)
+        if wrong is not None and not options.verilog:
+            self._locate(job, wrong)
+        cycles = int(run.last[-1] - run.first[0]) if len(run.last) else 0
+        return result, Report(run.scores, run.classes, cycles, None, None, run.seconds, built)
+
+    def _locate(self, job: Job, wrong: int) -> None:
+        """Ask the bench that sees every stage where frame `wrong` goes wrong; earlier frames may matter."""
+        begin = max(0, wrong - 2)
+        part = {name: getattr(job, name)[begin : wrong + 1] for name in ("frames", "scores", "classes")}
+        options = replace(self.options, harness="cocotb", simulator="verilator", wave=False)
+        part_job = replace(job, **part)
+        result, _ = replace(self, options=options, progress=None)._cocotb(part_job)
+        compare_results(part_job, result, self.artefacts.sidecar["taps"], offset=begin)
+
+    def _cocotb(self, job: Job) -> tuple[JobResult, Report]:
+        options, top = self.options, self.artefacts.sidecar["top"]
+        done = 0
+
+        def advance(frames: int) -> None:
+            nonlocal done
+            self.progress(frames - done)
+            done = frames
+
+        began = time.monotonic()
+        run = run_bench(
+            job if options.verilog else self._watched(job),
+            self._files,
+            self._folder("cocotb"),
+            top=top,
+            simulator=options.simulator,
+            defines=self._defines,
+            files=self._images,
+            wave=options.wave,
+            progress=advance if self.progress else None,
+        )
+        result, seconds = run.result, run.seconds
+        cycles = result.last[-1] - result.first[0] if result.last else 0
+        scores, classes = np.array(result.scores), np.array(result.classes)
+        built = time.monotonic() - began - seconds
+        return result, Report(scores, classes, cycles, None, None, seconds, built, run.wave)
