@@ -5,6 +5,7 @@ import struct
 import subprocess
 from pathlib import Path
 
+from signfold.sim.cells import cell_models
 from signfold.sim.verilator import build
 from signfold.sw.errors import LinkError
 from signfold.sw.files import write_whole
@@ -13,7 +14,7 @@ from signfold.sw.link import Link
 from signfold.sw.network import Network
 from signfold.sw.plan import Plan, default_plan
 
-__all__ = ["DIVISOR", "SimulatedLink", "build_simulated_device"]
+__all__ = ["DIVISOR", "SimulatedLink", "build_simulated_device", "build_simulated_netlist"]
 
 #: Clock cycles a bit of a simulated line: the least that a receiver takes, so that little time is simulated.
 DIVISOR = 4
@@ -51,7 +52,35 @@ def build_simulated_device(network: Network, folder: Path, plan: Plan | None = N
     design = generate_hosted(network, default_plan(network) if plan is None else plan, divisor)
     verilog = folder / f"{TOP}.v"
     write_whole(verilog, design.verilog.encode())
-    build([verilog], [_HARNESS], folder / "simulator", top=TOP, defines={"DIVISOR": str(divisor)})
+    _build([verilog], folder, divisor)
+
+
+def build_simulated_netlist(netlist: Path, family: str, folder: Path, *, divisor: int) -> None:
+    """Build a simulator of a device's netlist, with Yosys's models of the FPGA's cells.
+
+    Parameters
+    ----------
+    netlist : path
+        Verilog file with the top module and ports of `signfold.sw.hosted`, made of cells.
+    family : str
+        FPGA: "ice40" or "ecp5".
+    folder : path
+        Where the simulator goes; created if absent.
+    divisor : int
+        Clock cycles a bit of the serial line that the design was made for.
+
+    Raises
+    ------
+    ToolError, BuildError
+        If the models, Verilator or a compiler are missing or fail.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _build([netlist, cell_models(family, folder)], folder, divisor)
+
+
+def _build(verilog: list[Path], folder: Path, divisor: int) -> None:
+    build(verilog, [_HARNESS], folder / "simulator", top=TOP, defines={"DIVISOR": str(divisor)})
     description = {"format": "signfold-simulated-device", "version": 1, "divisor": divisor}
     write_whole(folder / _DESCRIPTION, (json.dumps(description, indent=2) + "\n").encode())
 
