@@ -47,9 +47,7 @@ class Run:
         (folder / "checkpoint.json").write_text(json.dumps(document))
         last = {**self.tensors, "optimizer.step": np.array([7], np.int64), "rng.torch": np.zeros(9, np.uint8)}
         safetensors.numpy.save_file(last, folder / "checkpoint.safetensors", {"signfold": json.dumps(document)})
-        safetensors.numpy.save_file(
-            self.tensors, folder / "best.safetensors", {"signfold": json.dumps(self.best)}
-        )
+        safetensors.numpy.save_file(self.tensors, folder / "best.safetensors", {"signfold": json.dumps(self.best)})
         return folder
 
 

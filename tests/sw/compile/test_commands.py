@@ -88,7 +88,10 @@ def test_evaluate_compares_with_the_float_model(signfold, folder) -> None:
     assert code == 0, err
     result = json.loads(out)
     compared = result["float"]
-    assert compared["differing"] <= 1 and compared["agreement"] == (result["frames"] - compared["differing"]) / result["frames"]
+    assert (
+        compared["differing"] <= 1
+        and compared["agreement"] == (result["frames"] - compared["differing"]) / result["frames"]
+    )
     assert abs(compared["accuracy"] - result["accuracy"]) <= compared["differing"] / result["frames"]
     # A network of another run differs, and the differing frames are named.
     network = Network.load("net")
