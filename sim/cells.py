@@ -14,13 +14,15 @@ FAMILIES = ("ice40", "ecp5")
 
 _INCLUDE = re.compile(r'^[ \t]*`include "([\w.]+)"', re.MULTILINE)
 _BLOCK_RAM = re.compile(r"\(\* blackbox \*\)\s*module DP16KD\(.*?^endmodule$", re.MULTILINE | re.DOTALL)
+_MULTIPLIER = re.compile(r"\(\* blackbox \*\)\s*(module MULT18X18D\(.*?)^endmodule$", re.MULTILINE | re.DOTALL)
 
 
 def cell_models(family: str, folder: Path) -> Path:
     """Write the models of a family's cells, as one Verilog file, to `folder`.
 
-    The models are those that come with Yosys. Yosys has none of the ECP5's block RAM, so that one is written here,
-    after its use in Yosys's own mapping and Lattice FPGA-TN-02204, "ECP5 and ECP5-5G Memory User Guide".
+    The models are those that come with Yosys. Yosys has none of the ECP5's block RAM and multiplier, so those are
+    written here, after their use in Yosys's own mapping and Lattice FPGA-TN-02204, "ECP5 and ECP5-5G Memory User
+    Guide", and FPGA-TN-02205, "ECP5 and ECP5-5G sysDSP Usage Guide".
 
     Parameters
     ----------
@@ -55,6 +57,10 @@ def cell_models(family: str, folder: Path) -> Path:
         text, count = _BLOCK_RAM.subn(lambda match: _block_ram(), text)
         if count != 1:
             raise ToolError(f"models of ecp5 cells in {str(source)!r} must hold one empty DP16KD, not {count}")
+        declared = _MULTIPLIER.search((source / "cells_bb.v").read_text())
+        if declared is None:
+            raise ToolError(f"models of ecp5 cells in {str(source)!r} must declare MULT18X18D")
+        text += "\n" + declared[1] + _multiplier() + "\nendmodule\n"
     target = Path(folder) / f"{family}_cells.v"
     write_whole(target, text.encode())
     return target
@@ -66,6 +72,22 @@ def _expand(folder: Path, name: str, seen: set[str]) -> str:
         return ""
     seen.add(name)
     return _INCLUDE.sub(lambda match: _expand(folder, match[1], seen), (folder / name).read_text())
+
+
+def _multiplier() -> str:
+    """Return the body of a model of MULT18X18D without registers: the product of its inputs."""
+    clocks = (f'REG_{stage}_CLK != "NONE"' for stage in ("INPUTA", "INPUTB", "PIPELINE", "OUTPUT"))
+    lines = [f"  wire registered = {' || '.join(clocks)} || SOURCEA || SOURCEB;"]
+    for port in "AB":
+        pins = ", ".join(f"{port}{n}" for n in reversed(range(18)))
+        lines.append(f"  wire signed [36:0] factor_{port} = $signed({{SIGNED{port} & {port}17, {pins}}});")
+    product = ", ".join(f"P{n}" for n in reversed(range(36)))
+    lines += [
+        "  wire signed [36:0] product = factor_A * factor_B;",
+        f"  assign {{{product}}} = registered ? 36'bx : product[35:0];",
+        "  assign SIGNEDP = SIGNEDA | SIGNEDB;",
+    ]
+    return "\n".join(lines)
 
 
 def _block_ram() -> str:
