@@ -79,11 +79,13 @@ def _tell_difference(difference: Mapping[str, Any], taps: Sequence[Mapping[str, 
 
 def _tell_result(job: Job, result: JobResult, frame: int, offset: int) -> str:
     expected, found = job.scores[frame], np.asarray(result.scores[frame])
-    parts = [f"frame {offset + frame}: class expected {job.classes[frame]}, simulated {result.classes[frame]}"]
+    parts = []
     if (expected != found).any():
         channel = int(np.flatnonzero(expected != found)[0])
         parts.append(f"score of class {channel} expected {expected[channel]}, simulated {found[channel]}")
-    return ", ".join(parts)
+    if job.classes[frame] != result.classes[frame]:
+        parts.append(f"class expected {job.classes[frame]}, simulated {result.classes[frame]}")
+    return f"frame {offset + frame}: {', '.join(parts)}"
 
 
 def measure_timing(sidecar: Mapping[str, Any], result: JobResult) -> dict[str, int | None]:

@@ -147,7 +147,18 @@ def simulate(
         read_images(artefacts.image_map, options.memory, verify=False)
     elif network is not None and network.content_hash != artefacts.network.content_hash:
         raise ImageError("another network's results can only be expected with its images as memory")
+    if network is not None and _shape(network) != _shape(artefacts.network):
+        raise ImageError(
+            f"the expected network must have the shape of the generated one, {_shape(artefacts.network)}, "
+            f"not {_shape(network)}"
+        )
     return _Simulation(artefacts, options, network or artefacts.network, progress).run(frames)
+
+
+def _shape(network: Network) -> str:
+    """Say what two networks must share to run on one accelerator, but for what is wired into the logic."""
+    values = (f"{node.op} {'x'.join(map(str, network.types[node.name].shape))}" for node in network.nodes)
+    return f"{network.input.elements} codes of {network.input.bits} bits, {', '.join(values)}"
 
 
 @dataclass(frozen=True)

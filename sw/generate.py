@@ -21,12 +21,13 @@ from signfold.sw.memfile import format_mem
 from signfold.sw.network import Network
 from signfold.sw.plan import Plan
 
-__all__ = ["BUILD_FOLDER", "NETWORK", "SIDECAR", "TOP", "VERILOG", "Artefacts", "generate"]
+__all__ = ["BUILD_FOLDER", "NETWORK", "PLAN", "SIDECAR", "TOP", "VERILOG", "Artefacts", "generate"]
 
 TOP = "accelerator"
 VERILOG = "accelerator.v"
 SIDECAR = "accelerator.json"
 NETWORK = "network.safetensors"
+PLAN = "plan.toml"
 #: Folder inside a generated one where simulators and other tools may keep what they build.
 BUILD_FOLDER = "build"
 
@@ -62,9 +63,10 @@ class Artefacts:
 
 
 def generate(network: Network, plan: Plan, out_dir: str | os.PathLike[str]) -> Artefacts:
-    """Write an accelerator: `accelerator.v`, one `.mem` file a ROM, `images.json`, the network, and `accelerator.json`.
+    """Write an accelerator into a folder.
 
-    The same network and plan give the same bytes, whatever the folder. The folder appears whole or not at all; one that
+    That is `accelerator.v`, one `.mem` file a ROM, `images.json` and `accelerator.json`, and beside them the plan and
+    the network. The same network and plan give the same bytes, whatever the folder. The folder appears whole or not at all; one that
     an earlier run has written is replaced, and left alone if nothing would change.
 
     Parameters
@@ -102,6 +104,7 @@ def generate(network: Network, plan: Plan, out_dir: str | os.PathLike[str]) -> A
         for rom in config.roms:
             (finished / f"{rom.name}.mem").write_bytes(format_mem(rom).encode())
         (finished / IMAGE_MAP).write_bytes(_json(image_map))
+        plan.save(finished / PLAN)
         # Kept beside the design, so that whoever simulates it can compare it with what it was made from.
         network.save(finished / NETWORK)
         sidecar = _sidecar(network, plan, config, finished)

@@ -1,0 +1,78 @@
+"""`signfold generate`: a network becomes Verilog and memory images."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from signfold.sw import zoo
+from signfold.sw.cli.output import console, emit, print_lines
+from signfold.sw.generate import Artefacts
+from signfold.sw.generate import generate as write
+from signfold.sw.network import Network
+from signfold.sw.plan import Plan, default_plan
+
+__all__ = ["choose_plan", "generate"]
+
+
+def choose_plan(network: Network, plan: Path | None, lanes: int | None, target_cycles: int | None) -> Plan:
+    """Return the plan of a file, or one for the wanted lanes and cycles.
+
+    Raises
+    ------
+    PlanError
+        If the file is no plan, or no plan reaches the target.
+    typer.BadParameter
+        If both a file and wishes are given.
+    """
+    if plan is None:
+        return default_plan(network, lanes=lanes or 1, target_cycles=target_cycles)
+    if lanes is not None or target_cycles is not None:
+        raise typer.BadParameter("--plan holds all choices: give it without --lanes and --target-cycles")
+    return Plan.load(plan)
+
+
+def generate(
+    network: Annotated[str, typer.Argument(metavar="NETWORK", help="network file, or name of a shipped network")],
+    out: Annotated[Path | None, typer.Option(help="output folder", show_default="build/NETWORK")] = None,
+    plan: Annotated[Path | None, typer.Option(help="plan file", show_default="a small design that keeps up")] = None,
+    lanes: Annotated[
+        int | None, typer.Option(help="input codes a beat, without --plan", min=1, show_default="1")
+    ] = None,
+    target_cycles: Annotated[
+        int | None,
+        typer.Option(help="cycles from frame to frame, without --plan", min=1, show_default="those of the input"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
+) -> None:
+    """Write Verilog, memory images and their descriptions.
+
+    The folder gets accelerator.v, one .mem file a ROM, images.json (what every bit of the images means),
+    accelerator.json (ports, configuration, latency, checksums), the plan and the network. The same input gives the same
+    bytes.
+    """
+    loaded = zoo.load(network)
+    chosen = choose_plan(loaded, plan, lanes, target_cycles)
+    with console.status("gateware"):
+        artefacts = write(loaded, chosen, out or Path("build") / Path(network).stem)
+    result: dict[str, Any] = {"folder": str(artefacts.folder), **artefacts.sidecar}
+    emit(result, as_json=as_json, render=lambda output: _render(output, artefacts))
+
+
+def _render(output: Console, artefacts: Artefacts) -> None:
+    sidecar = artefacts.sidecar
+    size, result, files = sidecar["input"], sidecar["output"], sidecar["files"]
+    images = artefacts.image_map["images"]
+    bits = sum(entry["width"] * entry["depth"] for entry in images)
+    lines = [
+        f"folder    {artefacts.folder}",
+        f"verilog   accelerator.v, {files['accelerator.v']['bytes']} bytes",
+        f"images    {len(images)} ROMs, {bits} bits",
+        f"input     {size['elements']} codes of {size['bits']} bits, {size['lanes']} a beat: {size['beats']} beats",
+        f"output    {result['classes']} scores of {result['score_width']} bits",
+    ]
+    for k, layer in enumerate(sidecar["plan"]["layers"]):
+        lines.append(f"layer {k}   {', '.join(f'{name} {value}' for name, value in layer.items())}")
+    lines += [f"latency   {sidecar['latency']} cycles", f"interval  {sidecar['interval']} cycles"]
+    print_lines(output, lines)
