@@ -1,6 +1,5 @@
 """`signfold train`: from a data set to a run folder with the best network of the run."""
 
-import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from signfold.sw.cli.output import console, emit
-from signfold.sw.data import load, names
+from signfold.sw.data import Dataset, load, names
 from signfold.sw.errors import CheckpointError, ToolError
 from signfold.sw.train.checkpoint import read_checkpoint
 from signfold.sw.train.options import LOSSES, RECIPES, TrainingOptions
@@ -85,19 +84,19 @@ def train(
     except ValueError as error:
         raise typer.BadParameter(f"threshold is {threshold!r}, allowed: an integer or 'mean'") from error
     try:
-        options, run = _resumed(given, out) if resume else _new(given, out)
+        options, run, history = _resumed(given, out) if resume else (*_new(given, out), [])
         dataset = load(options.dataset, data_dir)
-        trainer = _run(options, dataset, run, resume)
+        trainer = _run(options, dataset, run, history, resume)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     result = {"run": str(run), "epochs": len(trainer.history), "best": trainer.best, "training": options.to_json()}
 
     def render(output: Console) -> None:
         best = trainer.best
-        output.print(f"run folder           {run}")
+        output.print(f"run folder           {run}", markup=False, highlight=False, soft_wrap=True)
         output.print(f"epochs               {len(trainer.history)}")
         output.print(f"validation accuracy  {best['validation_accuracy']:.4f} (epoch {best['epoch']})")
-        output.print(f"next                 signfold compile {run}")
+        output.print(f"next                 signfold compile {run}", markup=False, highlight=False, soft_wrap=True)
 
     emit(result, as_json=as_json, render=render)
 
@@ -109,20 +108,21 @@ def _new(given: dict[str, Any], out: Path | None) -> tuple[TrainingOptions, Path
     return options, out or Path("runs") / f"{name}-{options.topology.replace(',', '-')}"
 
 
-def _resumed(given: dict[str, Any], out: Path | None) -> tuple[TrainingOptions, Path]:
+def _resumed(given: dict[str, Any], out: Path | None) -> tuple[TrainingOptions, Path, list[dict[str, Any]]]:
     if out is None:
         raise typer.BadParameter("--resume needs --out, the folder of the run to continue")
-    stored = TrainingOptions.from_json(read_checkpoint(out).training)
+    checkpoint = read_checkpoint(out)
+    stored = TrainingOptions.from_json(checkpoint.training)
     for field in fields(stored):
         if field.name in given and given[field.name] != getattr(stored, field.name):
             raise CheckpointError(
                 f"{out}: was begun with {field.name} {getattr(stored, field.name)!r}, "
                 f"and cannot continue with {given[field.name]!r}"
             )
-    return stored, out
+    return stored, out, checkpoint.history
 
 
-def _run(options: TrainingOptions, dataset: Any, run: Path, resume: bool) -> Any:
+def _run(options: TrainingOptions, dataset: Dataset, run: Path, history: list[dict[str, Any]], resume: bool) -> Any:
     try:
         from signfold.sw.train import loop
     except ModuleNotFoundError as error:
@@ -139,10 +139,9 @@ def _run(options: TrainingOptions, dataset: Any, run: Path, resume: bool) -> Any
         console=console,
         disable=not console.is_terminal,
     )
-    best = 0.0
+    done, best = len(history), max((entry["validation_accuracy"] for entry in history), default=0.0)
     with progress:
-        task = progress.add_task("train", total=options.epochs, status="")
-        done = 0
+        task = progress.add_task("train", total=options.epochs, completed=done, status="")
 
         def on_step(share: float) -> None:
             progress.update(task, completed=done + share)
@@ -158,5 +157,9 @@ def _run(options: TrainingOptions, dataset: Any, run: Path, resume: bool) -> Any
         try:
             return loop.train(options, dataset, run, resume=resume, on_epoch=on_epoch, on_step=on_step)
         except KeyboardInterrupt:
-            console.print(f"stopped after epoch {done}; continue with: signfold train --resume --out {os.fspath(run)}")
+            if done:
+                message = f"stopped after epoch {done}; continue with: signfold train --resume --out {run}"
+            else:
+                message = "stopped before the first epoch was done; nothing was written"
+            console.print(message, markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(130) from None

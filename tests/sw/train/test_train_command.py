@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("torch", reason="training tests need signfold[train]")
 
 from signfold.sw.cli.app import main  # noqa: E402
+from signfold.sw.train.loop import Trainer  # noqa: E402
 
 
 class Answer(NamedTuple):
@@ -52,6 +53,33 @@ def test_trains_continues_and_reports(signfold) -> None:
     assert contrary.returncode == 2 and "was begun with epochs 3" in contrary.stderr
     done = signfold("train", "--resume", "--out", "run")
     assert done.returncode == 0 and f"{result['best']['validation_accuracy']:.4f}" in done.stdout
+
+
+def test_stopped_run_says_how_to_continue(signfold, monkeypatch) -> None:
+    whole = signfold("train", "8", "--data", "digits", "--epochs", "4", "--out", "whole", "--json")
+    epoch, limit = Trainer.epoch, 0
+
+    def stopping(trainer: Trainer, *arguments: object) -> dict:
+        if len(trainer.history) == limit:
+            raise KeyboardInterrupt
+        return epoch(trainer, *arguments)
+
+    monkeypatch.setattr(Trainer, "epoch", stopping)
+    early = signfold("train", "8", "--data", "digits", "--epochs", "4", "--out", "run")
+    assert early.returncode == 130 and "nothing was written" in early.stderr
+    limit = 2
+    stopped = signfold("train", "8", "--data", "digits", "--epochs", "4", "--out", "run")
+    assert (
+        stopped.returncode == 130
+        and "after epoch 2; continue with: signfold train --resume --out run" in stopped.stderr
+    )
+    limit = 5
+    continued = signfold("train", "--resume", "--out", "run", "--json")
+    assert continued.returncode == 0 and "epoch 3/4" in continued.stderr and "epoch 2/4" not in continued.stderr
+    results = [json.loads(answer.stdout) for answer in (whole, continued)]
+    for result in results:
+        del result["run"], result["best"]["seconds"]
+    assert results[0] == results[1]
 
 
 @pytest.mark.parametrize(
