@@ -17,7 +17,7 @@ __all__ = ["parse_json", "read_bytes", "read_tensors", "write_tensors"]
 
 #: Longest accepted header. A network with thousands of nodes needs well under a megabyte.
 MAX_HEADER = 8 << 20
-#: Longest accepted file.
+#: Longest accepted file, unless the reader says less.
 MAX_FILE = 1 << 30
 
 _DTYPES = {"U8": "<u1", "I64": "<i8", "I32": "<i4", "F32": "<f4", "F64": "<f8", "BOOL": "?"}
@@ -77,12 +77,12 @@ def parse_json(text: bytes | str, *, error: type[SignfoldError], where: str) -> 
 
 
 def read_tensors(
-    path: str | os.PathLike[str], *, error: type[SignfoldError]
+    path: str | os.PathLike[str], *, error: type[SignfoldError], limit: int = MAX_FILE
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Read all tensors and the text metadata of a safetensors file.
 
     The whole file is checked before any array is made: its structure by the safetensors library, sizes and types here.
-    Memory stays below three times the file's length, which itself is limited to 1 GiB.
+    Memory stays below three times the file's length.
 
     Parameters
     ----------
@@ -90,6 +90,8 @@ def read_tensors(
         The file.
     error : type
         Error to raise, a `SignfoldError`.
+    limit : int
+        Longest file accepted, in bytes.
 
     Returns
     -------
@@ -104,7 +106,7 @@ def read_tensors(
         As `error`: the file is absent, truncated, malformed, too large, or holds a type that no Signfold file uses.
     """
     where = shown(os.fspath(path))
-    data = read_bytes(path, error=error)
+    data = read_bytes(path, error=error, limit=limit)
     if len(data) < 8 or int.from_bytes(data[:8], "little") > min(MAX_HEADER, len(data) - 8):
         raise error(f"{where} is not a safetensors file: its {len(data)} bytes do not hold the header they announce")
     size = int.from_bytes(data[:8], "little")

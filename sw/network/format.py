@@ -14,12 +14,15 @@ from signfold.sw.network.container import parse_json
 from signfold.sw.network.nodes import NODES, Affine, Dense, Node, Threshold
 from signfold.sw.network.types import MAX_ELEMENTS, InputType, is_int, shown
 
-__all__ = ["KEY", "VERSION", "decode", "describe", "encode", "pack_weights"]
+__all__ = ["KEY", "MAX_FILE", "VERSION", "decode", "describe", "encode", "pack_weights"]
 
 #: Metadata entry of the safetensors header.
 KEY = "signfold"
 #: Version written. A reader keeps reading every version it ever read; a newer one is refused by number.
 VERSION = 1
+
+#: Longest accepted file: half a billion weights, which unpack to as many bytes.
+MAX_FILE = 64 << 20
 
 _FORMAT = "signfold-network"
 _PARAMETERS = {"threshold": ("thresholds",), "dense": ("weights",), "affine": ("scale", "offset")}

@@ -12,7 +12,7 @@ import numpy as np
 
 from signfold.sw.errors import NetworkError
 from signfold.sw.network.container import read_tensors, write_tensors
-from signfold.sw.network.format import KEY, decode, describe, encode
+from signfold.sw.network.format import KEY, MAX_FILE, decode, describe, encode
 from signfold.sw.network.golden import GoldenModel
 from signfold.sw.network.nodes import Affine, Dense, Node
 from signfold.sw.network.types import InputType, ValueType, shown
@@ -213,7 +213,7 @@ class Network:
             The file is absent, damaged, of an unknown version, or holds an impossible network. Nothing else is raised,
             whatever the file holds.
         """
-        tensors, metadata = read_tensors(path, error=NetworkError)
+        tensors, metadata = read_tensors(path, error=NetworkError, limit=MAX_FILE)
         return cls(**decode(metadata.get(KEY), tensors, shown(os.fspath(path))))
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from signfold.sw.compile import compile_network
 from signfold.sw.compile.float_network import BatchNorm, FloatDense, FloatNetwork, PixelThresholds
 from signfold.sw.compile.fold import fold_body, fold_channel, fold_norm
 from signfold.sw.errors import CompileError
@@ -195,4 +196,4 @@ def test_refuses_weights_that_are_not_finite() -> None:
 
 def test_pixel_thresholds_become_canonical() -> None:
     trained = float_network(np.random.default_rng(0), [4, 2], [-7, 0, 256, 70000])
-    assert fold_body(trained)[0].thresholds[:, 0].tolist() == [0, 0, 256, 256]
+    assert compile_network(trained).nodes[0].thresholds[:, 0].tolist() == [0, 0, 256, 256]

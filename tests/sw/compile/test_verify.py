@@ -15,10 +15,12 @@ from signfold.sw.errors import CompileError
 
 @pytest.fixture
 def trained(make_run, tmp_path):
-    """Return a float network with both signs of gamma, a constant channel, and per-class scores."""
+    """Return a float network with both signs of gamma, ties, constant channels, and per-class scores."""
     run = make_run(np.random.default_rng(8), [9, 6, 5, 3], head="batchnorm")
-    run.tensors["model.norm0.weight"][:3] = [-0.5, 0.0, 0.7]
-    run.tensors["model.norm0.bias"][1] = -1
+    # Channel 1 never fires, 5 always; 3 and 4 are exactly 0 at an attainable sum.
+    run.tensors["model.norm0.weight"][:] = [-0.5, 0.0, 0.7, 1.0, -1.0, 0.0]
+    run.tensors["model.norm0.bias"][1:] = [-1, 0.1, 0, 0, 1]
+    run.tensors["model.norm0.running_mean"][3:5] = [1, -1]
     return import_model(read_model(run.write(tmp_path / "run")))
 
 
@@ -91,6 +93,23 @@ def test_a_fault_in_the_head_is_named(damage, words, trained, monkeypatch) -> No
     with pytest.raises(CompileError) as caught:
         compile_network(trained)
     assert str(caught.value).startswith("verify: ") and words in str(caught.value)
+
+
+@pytest.mark.parametrize(("parameter", "wrong"), [("scale", [4, -4]), ("scale", [5, -5]), ("offset", [0, 0])])
+def test_a_half_rounded_down_is_named(parameter, wrong, make_run, tmp_path, monkeypatch) -> None:
+    """Slopes of 4.5 and -4.5 units and offsets of 0.5 and -0.5 are 5, -4, 1 and 0."""
+    run = make_run(np.random.default_rng(0), [6, 15, 2], head="batchnorm", eps=0.25)
+    columns = {"weight": [2.25, -2.25], "bias": [0.25, -0.25], "running_mean": [0, 0], "running_var": [0.75, 0.75]}
+    for name, values in columns.items():
+        run.tensors[f"model.norm1.{name}"] = np.array(values, np.float32)
+    network = import_model(read_model(run.write(tmp_path / "run")))
+    node = compile_network(network, score_bits=8).nodes[-1]
+    assert (node.fraction, node.scale.tolist(), node.offset.tolist()) == (1, [5, -4], [1, 0])
+    head = driver.add_head
+    damaged = replace(node, **{parameter: np.array(wrong)})
+    monkeypatch.setattr(driver, "add_head", lambda *arguments: (*head(*arguments)[:-1], damaged))
+    with pytest.raises(CompileError, match=f"'norm1': {parameter}"):
+        compile_network(network, score_bits=8)
 
 
 def test_raw_sums_need_no_affine(make_run, tmp_path, monkeypatch) -> None:

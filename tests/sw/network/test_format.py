@@ -312,9 +312,10 @@ def test_refuses_what_is_not_a_file(tmp_path, small_network) -> None:
             Network.load(path)
 
 
-def test_refuses_a_sparse_giant_without_reading_it_into_memory(tmp_path) -> None:
+@pytest.mark.parametrize("size", [(64 << 20) + 1, 1 << 34])
+def test_refuses_a_sparse_giant_without_reading_it_into_memory(size, tmp_path) -> None:
     with open(tmp_path / "giant", "wb") as file:
-        file.truncate(1 << 34)
+        file.truncate(size)
     tracemalloc.start()
     try:
         with pytest.raises(NetworkError, match="longer than"):
