@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from signfold.sw.compile.checkpoint import read_model
 from signfold.sw.compile.float_network import BatchNorm
+from signfold.sw.compile.frontend import import_model
 from signfold.sw.errors import CheckpointError
 
 __all__ = ["NAME", "evaluate_batch_norm", "float_classes"]
@@ -63,20 +64,20 @@ def float_classes(run: str | os.PathLike[str], frames: np.ndarray, *, epoch: str
 
     Raises
     ------
-    CheckpointError
-        The run cannot be read.
+    CheckpointError, CompileError
+        The run cannot be read, or is of a model that the compiler would refuse, or takes other frames.
     """
     from signfold.sw.train.models import BinaryNet
 
     stored = read_model(Path(run), epoch)
-    try:
-        model = BinaryNet(stored.description["layers"], torch.Generator().manual_seed(0))
-        model.load_state_dict(
-            {name.removeprefix("model."): torch.from_numpy(value.copy()) for name, value in stored.tensors.items()}
-        )
-    except (KeyError, TypeError, ValueError, RuntimeError) as cause:
-        raise CheckpointError(f"the model of {run} cannot be built: {cause}") from None
-    model.eval()
+    elements = import_model(stored).input.elements
     codes = torch.from_numpy(frames.reshape(len(frames), -1).copy())
+    if codes.shape[1] != elements:
+        raise CheckpointError(f"the model of {run} takes {elements} pixels, but the frames have {codes.shape[1]}")
+    model = BinaryNet(stored.description["layers"], torch.Generator().manual_seed(0))
+    model.load_state_dict(
+        {name.removeprefix("model."): torch.from_numpy(value.copy()) for name, value in stored.tensors.items()}
+    )
+    model.eval()
     classes = [model(block).numpy().argmax(axis=1) for block in codes.split(BLOCK)]
     return np.concatenate(classes).astype(np.int64) if classes else np.empty(0, np.int64)

@@ -130,17 +130,19 @@ def test_names_of_layers_do_not_reach_the_terminal_raw(signfold, tmp_path) -> No
         (["evaluate", "net", "--data", "mnist"], "784 pixels, but the network takes 64"),
         (["evaluate", "net", "--limit", "0"], "limit"),
         (["evaluate", "net", "--float", "absent"], "absent"),
+        (["evaluate", "net", "--float", "smaller"], "takes 9 pixels, but the frames have 64"),
         (["evaluate", "bare"], "--data"),
         (["info", "absent"], "'absent' is neither a file nor a shipped network"),
         (["info", "text"], "'text'"),
     ],
 )
-def test_errors_are_one_line_and_exit_2(arguments, words, signfold, folder, tmp_path) -> None:
+def test_errors_are_one_line_and_exit_2(arguments, words, signfold, folder, make_run, tmp_path) -> None:
     if "--float" in arguments:
         pytest.importorskip("torch", reason="the float model needs signfold[train]")
     compile_run(folder).network.save(tmp_path / "net")
     loaded = Network.load(tmp_path / "net")
     Network(loaded.input, loaded.nodes, loaded.output).save(tmp_path / "bare")
+    make_run(np.random.default_rng(0), [9, 10]).write(tmp_path / "smaller")
     (tmp_path / "text").write_text("hello, this is not a network")
     code, out, err = signfold(*arguments)
     assert code == 2 and words in err and "Traceback" not in err and not out
