@@ -26,6 +26,8 @@ LINT_WAIVERS = {
     "WIDTHEXPAND": "operands are extended to the width of the result, as Verilog defines it",
     "CASEINCOMPLETE": "every case comes after an assignment of the value that holds otherwise",
     "PROCASSINIT": "registers hold their reset value from power-on, as they do in an FPGA",
+    "CMPCONST": "thresholds that never fire are compared like all others",
+    "UNSIGNED": "and so are those that always fire",
     "WIDTHTRUNC": "sums are kept at the width that their values need",
 }
 

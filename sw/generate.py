@@ -66,8 +66,8 @@ def generate(network: Network, plan: Plan, out_dir: str | os.PathLike[str]) -> A
     """Write an accelerator into a folder.
 
     That is `accelerator.v`, one `.mem` file a ROM, `images.json` and `accelerator.json`, and beside them the plan and
-    the network. The same network and plan give the same bytes, whatever the folder. The folder appears whole or not at all; one that
-    an earlier run has written is replaced, and left alone if nothing would change.
+    the network. The same network and plan give the same bytes, whatever the folder. The folder appears whole or not at
+    all; one that an earlier run has written is replaced, and left alone if nothing would change.
 
     Parameters
     ----------
@@ -93,6 +93,7 @@ def generate(network: Network, plan: Plan, out_dir: str | os.PathLike[str]) -> A
         If the folder cannot be written.
     """
     folder = Path(out_dir)
+    _check_replaceable(folder)
     config = lower(network, plan)
     image_map = describe(network, config)
     text = convert(config.create(), name=TOP, roms=config.roms, keep_wires=_STREAM, header=_header(network, config))
@@ -109,7 +110,7 @@ def generate(network: Network, plan: Plan, out_dir: str | os.PathLike[str]) -> A
         network.save(finished / NETWORK)
         sidecar = _sidecar(network, plan, config, finished)
         (finished / SIDECAR).write_bytes(_json(sidecar))
-        _put_in_place(finished, folder, sidecar)
+        _put_in_place(finished, folder)
     finally:
         shutil.rmtree(finished, ignore_errors=True)
     return Artefacts(folder, sidecar, image_map, network)
@@ -234,10 +235,9 @@ def _taps(network: Network, config: AcceleratorConfig) -> list[dict[str, Any]]:
     return taps
 
 
-def _put_in_place(finished: Path, folder: Path, sidecar: dict[str, Any]) -> None:
-    """Let `folder` be what `finished` is, in one rename; refuse to destroy what `generate` has not written."""
+def _check_replaceable(folder: Path) -> None:
+    """Refuse to destroy what `generate` has not written."""
     if not os.path.lexists(folder):
-        finished.rename(folder)
         return
     if folder.is_symlink() or not folder.is_dir():
         raise ImageError(f"output folder {str(folder)!r} must be a folder or not exist")
@@ -250,10 +250,16 @@ def _put_in_place(finished: Path, folder: Path, sidecar: dict[str, Any]) -> None
     if present - known:
         strange = min(present - known)
         raise ImageError(f"output folder {str(folder)!r} holds {strange!r}, which generate has not written: remove it")
-    wanted = {name: entry["sha256"] for name, entry in sidecar["files"].items()}
-    wanted[SIDECAR] = hashlib.sha256(_json(sidecar)).hexdigest()
-    if present - {BUILD_FOLDER} == set(wanted) and all(
-        hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for name, digest in wanted.items()
+
+
+def _put_in_place(finished: Path, folder: Path) -> None:
+    """Let `folder` be what `finished` is, in one rename; keep an equal one, with what tools have built there."""
+    if not os.path.lexists(folder):
+        finished.rename(folder)
+        return
+    _check_replaceable(folder)
+    if {path.name for path in folder.iterdir()} - {BUILD_FOLDER} == {path.name for path in finished.iterdir()} and all(
+        (folder / path.name).read_bytes() == path.read_bytes() for path in finished.iterdir()
     ):
         return
     aside = finished.with_name(f"{finished.name}.old")

@@ -45,7 +45,7 @@ def parse_mem(text: str, *, name: str, width: int, depth: int) -> tuple[int, ...
     address = 0
     for match in _TOKEN.finditer(text):
         token = match[0]
-        if token.startswith(("//", "/*")):
+        if token.startswith("//") or (token.startswith("/*") and token.endswith("*/")):
             continue
         line = text.count("\n", 0, match.start()) + 1
         digits = token.removeprefix("@").replace("_", "")

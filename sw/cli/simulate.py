@@ -56,7 +56,7 @@ def simulate(
     ] = None,
     mem: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="read the ROMs from this folder's .mem files", show_default="from the Verilog"),
+        typer.Option(metavar="DIR", help="read the ROMs from .mem files in a folder", show_default="from the Verilog"),
     ] = None,
     network: Annotated[
         str | None,

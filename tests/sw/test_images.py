@@ -1,0 +1,130 @@
+"""Images: text that `$readmemh` reads, and a map from which anyone can rebuild the network."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from signfold.hw.rom import RomParameters
+from signfold.sim.random_network import random_network, random_plan
+from signfold.sw.errors import ImageError
+from signfold.sw.images import IMAGE_MAP, describe, read_images, rebuild
+from signfold.sw.lower import lower
+from signfold.sw.memfile import crc32, format_mem, parse_mem
+from signfold.sw.network import Network, Threshold
+
+FIELDS = r"\b(lanes|field_bits|words|cols|group|hop|simd|fan_in|padding|scale_bits)\b"
+
+
+def written(tmp_path, seed):
+    """Write the images of a random network; return it with its map as it is read back."""
+    rng = np.random.default_rng(seed)
+    network = random_network(rng)
+    config = lower(network, random_plan(rng, network))
+    for rom in config.roms:
+        (tmp_path / f"{rom.name}.mem").write_text(format_mem(rom))
+    (tmp_path / IMAGE_MAP).write_text(json.dumps(describe(network, config)))
+    return network, json.loads((tmp_path / IMAGE_MAP).read_text())
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_images_and_map_rebuild_the_network(tmp_path, seed):
+    """Weights, thresholds, scales: the rebuilt network has the same content hash."""
+    print(f"seed {seed}")
+    network, image_map = written(tmp_path, seed)
+    assert rebuild(image_map, read_images(image_map, tmp_path)).content_hash == network.content_hash
+
+
+def test_one_threshold_for_all_channels_is_written_out(tmp_path):
+    network, _ = written(tmp_path, 3)
+    nodes = list(network.nodes)
+    index = next(k for k, node in enumerate(nodes) if k and isinstance(node, Threshold))
+    nodes[index] = replace(nodes[index], thresholds=nodes[index].thresholds[:1])
+    shared = Network(network.input, tuple(nodes), network.output)
+    config = lower(shared, random_plan(np.random.default_rng(0), shared))
+    image_map = describe(shared, config)
+    rebuilt = rebuild(image_map, {rom.name: rom.words for rom in config.roms})
+    assert (rebuilt.nodes[index].thresholds == nodes[index].thresholds).all()
+    assert len(rebuilt.nodes[index].thresholds) == network.types[network.nodes[index].name].elements
+
+
+def test_map_says_what_every_field_means(tmp_path):
+    for seed in range(20):
+        _, image_map = written(tmp_path, seed)
+        for entry in image_map["images"]:
+            meaning = image_map["meaning"][entry["kind"]]
+            named = set(re.findall(FIELDS, meaning))
+            assert named and named <= set(entry)
+
+
+def test_crc_of_a_known_string():
+    assert crc32([int.from_bytes(b"123456789", "little")], 72) == "cbf43926"
+
+
+def test_every_flipped_bit_is_noticed(tmp_path):
+    network, image_map = written(tmp_path, 5)
+    entry = image_map["images"][0]
+    path = tmp_path / entry["file"]
+    words = parse_mem(path.read_text(), name="", width=entry["width"], depth=entry["depth"])
+    for bit in range(entry["width"]):
+        flipped = (words[0] ^ 1 << bit, *words[1:])
+        path.write_text(format_mem(RomParameters(entry["rom"], entry["width"], flipped)))
+        with pytest.raises(ImageError, match=rf"^image {entry['file']}: CRC-32 is [0-9a-f]{{8}}, but the map says"):
+            read_images(image_map, tmp_path)
+        assert read_images(image_map, tmp_path, verify=False)[entry["rom"]] == flipped
+
+
+def test_readmemh_forms_are_read():
+    text = "// all of this\n@1 0f /* two\nlines */ a_5\n@0\n1\n"
+    assert parse_mem(text, name="x.mem", width=8, depth=3) == (0x01, 0x0F, 0xA5)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1\n2\n", "^x.mem: must hold 3 words, not 2$"),
+        ("1\n2\n3\n4\n", "^x.mem, line 4: address 3 is past the end$"),
+        ("1\n@0 2\n3\n", "^x.mem, line 2: address 0 is given twice$"),
+        ("1\n100\n3\n", "^x.mem, line 2: word '100' does not fit 8 bits$"),
+        ("1\n0x2\n3\n", "^x.mem, line 2: '0x2' is not a hexadecimal word$"),
+        ("1\nxx\n3\n", "^x.mem, line 2: 'xx' is not a hexadecimal word$"),
+        ("1 /* no end", r"^x.mem, line 1: '/\*' is not a hexadecimal word$"),
+        ("-1\n", "^x.mem, line 1: '-1' is not a hexadecimal word$"),
+        ("@\n", "^x.mem, line 1: '@' is not a hexadecimal word$"),
+    ],
+)
+def test_broken_files_are_refused(text, message):
+    with pytest.raises(ImageError, match=message):
+        parse_mem(text, name="x.mem", width=8, depth=3)
+
+
+def test_absent_and_binary_files_are_refused(tmp_path):
+    _, image_map = written(tmp_path, 5)
+    path = tmp_path / image_map["images"][0]["file"]
+    path.write_bytes(b"\xff\n")
+    with pytest.raises(ImageError, match=f"^image {path.name}: must be plain ASCII text$"):
+        read_images(image_map, tmp_path)
+    path.unlink()
+    with pytest.raises(ImageError, match=f"^image {path.name}: No such file or directory$"):
+        read_images(image_map, tmp_path)
+
+
+def test_maps_cannot_reach_outside_their_folder(tmp_path):
+    _, image_map = written(tmp_path, 5)
+    for name in ("../x", "/etc/passwd", "", "a/b", "x" * 80):
+        image_map["images"][0]["rom"] = name
+        with pytest.raises(ImageError, match="^images.json: ROM name .* must be an identifier$"):
+            read_images(image_map, tmp_path)
+
+
+@pytest.mark.parametrize("field", ["cols", "hop", "simd", "words", "passes", "fan_in", "channels"])
+def test_maps_that_contradict_themselves_are_refused(tmp_path, field):
+    """No map makes `rebuild` do anything but give a network of that shape or refuse."""
+    _, image_map = written(tmp_path, 5)
+    images = read_images(image_map, tmp_path)
+    entry = next(entry for entry in image_map["images"] if entry["kind"] == "weights")
+    del entry[field]
+    with pytest.raises(ImageError, match="^images.json: contradicts itself: KeyError"):
+        rebuild(image_map, images)
