@@ -20,8 +20,10 @@ from signfold.sim.formal import check, combinational_sources, specification_text
 
 __all__ = ["METHODS", "Proof", "StreamContract", "bounded_packets", "prove", "streams"]
 
-#: How a proof is made: for every number of cycles, or for the first `depth` cycles after reset.
+#: How progress is shown: for every number of cycles, or for the first `depth` cycles after reset.
 METHODS = ("induction", "bounded")
+
+HALVES = ("hold", "progress")
 
 #: Adds assumptions on a component's inputs to a module; may return a value that is 1 in cycles that count as
 #: cooperation.
@@ -58,7 +60,10 @@ def bounded_packets(m: Module, interface: object, longest: int) -> None:
 
 
 class StreamContract(Elaboratable):
-    """A component, its assumed environment, and the properties of the contract.
+    """A component, its assumed environment, and one half of the contract's properties.
+
+    In halves because offers that stand are mostly a matter of registers, which induction proves in a few steps, data
+    included, while progress may need to start from reset and many cycles, but no data.
 
     Parameters
     ----------
@@ -68,6 +73,8 @@ class StreamContract(Elaboratable):
         Output stream -> cycles of cooperation until it offers; None where that cannot be promised.
     takes : mapping of str to int or None
         Input stream -> cycles of cooperation until it takes an offer; None where that cannot be promised.
+    half : str
+        `hold` claims that offers stand; `progress` claims that offers come and are taken, and covers transfers.
     environment : callable, optional
         Further assumptions, see `Environment`.
 
@@ -77,10 +84,12 @@ class StreamContract(Elaboratable):
         If a stream is left out of `offers` or `takes`, or one is named that does not exist.
     """
 
-    def __init__(self, component, *, offers: Mapping, takes: Mapping, environment: Environment | None = None):
+    def __init__(
+        self, component, *, offers: Mapping, takes: Mapping, half: str, environment: Environment | None = None
+    ):
         self.component = component
         self.streams = streams(component)
-        self.offers, self.takes, self.environment = dict(offers), dict(takes), environment
+        self.offers, self.takes, self.half, self.environment = dict(offers), dict(takes), half, environment
         outputs = {name for name, (_, is_output) in self.streams.items() if is_output}
         for role, given, expected in (
             ("offers", set(offers), outputs),
@@ -106,8 +115,13 @@ class StreamContract(Elaboratable):
         m.submodules.dut = self.component
         helps = None if self.environment is None else self.environment(m, self.component)
         for name, (interface, is_output) in self.streams.items():
-            self._elaborate_hold(m, name, interface, Assert if is_output else Assume)
-            self._elaborate_progress(m, name, interface, is_output, 1 if helps is None else helps)
+            if not is_output:
+                self._elaborate_hold(m, name, interface, Assume)
+            elif self.half == "hold":
+                self._elaborate_hold(m, name, interface, Assert)
+            if self.half == "progress":
+                self._elaborate_transfers(m, name, interface, is_output)
+                self._elaborate_progress(m, name, interface, is_output, 1 if helps is None else helps)
         return m
 
     def _elaborate_hold(self, m, name, interface, claim):
@@ -120,14 +134,19 @@ class StreamContract(Elaboratable):
             claim(~waiting | interface.valid, f"{name}_valid_kept"),
             claim(~waiting | (payload == held), f"{name}_payload_kept"),
         ]
+
+    def _elaborate_transfers(self, m, name, interface, is_output):
+        """Cover two transfers and, at outputs, one that had to wait."""
         transfers = Signal(2, name=f"{name}_transfers")
-        with m.If(interface.valid & interface.ready & (transfers != 3)):
-            m.d.sync += transfers.eq(transfers + 1)
+        waited = Signal(name=f"{name}_waited")
+        transfer = interface.valid & interface.ready
+        m.d.sync += [transfers.eq(transfers + (transfer & (transfers != 3))), waited.eq(interface.valid & ~transfer)]
         m.d.comb += Cover(transfers == 2, f"{name}_transfers_twice")
-        if claim is Assert:
-            m.d.comb += Cover(waiting & interface.valid & interface.ready, f"{name}_transfers_after_waiting")
+        if is_output:
+            m.d.comb += Cover(waited & transfer, f"{name}_transfers_after_waiting")
 
     def _elaborate_progress(self, m, name, interface, is_output, helps):
+        """Claim that the stream is not stuck for longer than its bound while everything else cooperates."""
         bound = (self.offers if is_output else self.takes)[name]
         if bound is None:
             return
@@ -138,16 +157,17 @@ class StreamContract(Elaboratable):
                 others &= peer.ready if peer_is_output else peer.valid
         m.d.comb += cooperation.eq(others)
         stuck = ~interface.valid if is_output else interface.valid & ~interface.ready
+        # Cycles before this one, at most `bound`.
         cycles = Signal(range(bound + 1), name=f"{name}_stuck_cycles")
-        with m.If(stuck & cooperation & (cycles != bound)):
-            m.d.sync += cycles.eq(cycles + 1)
-        with m.Else():
-            m.d.sync += cycles.eq(0)
         lasting = Signal(range(bound + 1), name=f"{name}_cooperation_cycles")
-        m.d.sync += lasting.eq(Mux(cooperation, lasting + (lasting != bound), 0))
-        m.d.comb += Cover(lasting == bound, f"{name}_meets_cooperation")
-        # `cycles` counts the cycles before this one: `bound` of them are allowed.
-        m.d.comb += Assert(~(stuck & cooperation & (cycles == bound)), f"{name}_{'offers' if is_output else 'takes'}")
+        m.d.sync += [
+            cycles.eq(Mux(stuck & cooperation, cycles + (cycles != bound), 0)),
+            lasting.eq(Mux(cooperation, lasting + (lasting != bound), 0)),
+        ]
+        m.d.comb += [
+            Assert(~(stuck & cooperation & (cycles == bound)), f"{name}_{'offers' if is_output else 'takes'}"),
+            Cover(lasting == bound, f"{name}_meets_cooperation"),
+        ]
 
 
 @dataclass(frozen=True)
@@ -157,9 +177,10 @@ class Proof:
     Attributes
     ----------
     status : str
-        `proved` (every number of cycles), `bounded` (the first `depth` cycles), `refuted`, or `unknown`.
+        `proved`, for every number of cycles; `bounded`, where progress is shown for the first `depth` cycles only;
+        `refuted`; or `unknown`.
     depth : int
-        Length of the induction, or cycles checked.
+        Length of the induction of progress, or cycles that it was checked for.
     failed : tuple of str
         Names of the properties that do not hold, such as `o_payload_kept`.
     trace : pathlib.Path or None
@@ -184,6 +205,7 @@ def prove(
     environment: Environment | None = None,
     method: str = "induction",
     depth: int = 20,
+    hold_depth: int = 4,
     cover_depth: int | None = None,
     timeout: int = 300,
 ) -> Proof:
@@ -203,11 +225,14 @@ def prove(
     folder : pathlib.Path
         Where logs and waveforms go.
     method : str
-        One of `METHODS`.
+        How progress is shown, one of `METHODS`. That offers stand is always proved by induction.
     depth : int
-        Length of the induction, or cycles to check.
+        Length of the induction of progress, or cycles to check.
+    hold_depth : int
+        Length of the induction that offers stand.
     cover_depth : int, optional
-        Cycles within which the streams must be able to transfer; `depth` if not given.
+        Cycles within which the streams must be able to transfer; `depth` if not given. 0 leaves this part out, for
+        components whose first transfer is too far away; their properties may then be empty.
     timeout : int
         Seconds for each run of the model checker.
 
@@ -228,21 +253,27 @@ def prove(
     def proof(status, failed=(), trace=None):
         return Proof(status, depth, tuple(failed), trace, time.monotonic() - begin)
 
-    specification = StreamContract(component, offers=offers, takes=takes, environment=environment)
-    text = specification_text(specification, specification.ports)
-    reached = _ready_paths(component, specification.streams, folder / "paths")
+    text = {}
+    for half in HALVES:
+        contract = StreamContract(component, offers=offers, takes=takes, half=half, environment=environment)
+        text[half] = specification_text(contract, contract.ports)
+    reached = _ready_paths(component, contract.streams, folder / "paths")
     if reached:
         return proof("refuted", reached)
-    mode = {"induction": "prove", "bounded": "bmc"}[method]
-    verdict = check(text, mode=mode, depth=depth, folder=folder, timeout=timeout)
-    if verdict.status == "fail":
-        return proof("refuted", verdict.failed, verdict.trace)
-    cover = check(text, mode="cover", depth=cover_depth or depth, folder=folder, timeout=timeout)
-    if cover.status == "fail":
-        return proof("refuted", cover.failed)
-    if "unknown" in (verdict.status, cover.status):
-        return proof("unknown")
-    return proof("proved" if method == "induction" else "bounded")
+    runs = []
+    if offers:
+        runs.append(("hold", "prove", hold_depth))
+    if any(bound is not None for bound in (*offers.values(), *takes.values())):
+        runs.append(("progress", {"induction": "prove", "bounded": "bmc"}[method], depth))
+    if cover_depth != 0:
+        runs.append(("progress", "cover", cover_depth or depth))
+    unknown = False
+    for half, mode, length in runs:
+        verdict = check(text[half], mode=mode, depth=length, folder=folder / f"{half}_{mode}", timeout=timeout)
+        if verdict.status == "fail":
+            return proof("refuted", verdict.failed, verdict.trace)
+        unknown |= verdict.status == "unknown"
+    return proof("unknown" if unknown else "bounded" if method == "bounded" else "proved")
 
 
 def _ready_paths(component, members, folder) -> list[str]:

@@ -74,7 +74,7 @@ def check(text: str, *, mode: str, depth: int, folder: Path, timeout: int = 300)
     depth : int
         Cycles of the base case, and length of the induction.
     folder : pathlib.Path
-        Where logs and waveforms go, in a folder of their own a mode.
+        Where the job, its log and waveforms go.
     timeout : int
         Seconds after which the verdict is `unknown`.
 
