@@ -90,6 +90,21 @@ def test_scores_that_cannot_fit_are_refused(make_run, tmp_path) -> None:
         compile_network(trained, score_bits=63)
 
 
+def test_the_widest_score_is_the_widest_number(make_run, tmp_path) -> None:
+    """Slope 8 on 15 products and offset 7 reach 127, offset 8 reaches 128; slopes below a unit round to a unit."""
+    run = make_run(np.random.default_rng(0), [6, 15, 3], head="batchnorm", eps=0.25)
+    columns = {"weight": [8, 0.75, -0.75], "bias": [7, 0, 0], "running_mean": [0] * 3, "running_var": [0.75] * 3}
+    for name, values in columns.items():
+        run.tensors[f"model.norm1.{name}"] = np.array(values, np.float32)
+    network = compile_network(read(run, tmp_path / "fits"), score_bits=8)
+    node = network.nodes[-1]
+    assert (node.fraction, node.scale.tolist(), node.offset.tolist()) == (0, [8, 1, -1], [7, 0, 0])
+    assert network.types[node.name].high == 127
+    run.tensors["model.norm1.bias"][0] = 8
+    with pytest.raises(CompileError, match="up to 128 need 9 bits"):
+        compile_network(read(run, tmp_path / "exceeds"), score_bits=8)
+
+
 def test_huge_and_tiny_slopes(make_run, tmp_path) -> None:
     run = make_run(np.random.default_rng(0), [6, 15, 4], head="batchnorm")
     run.tensors["model.norm1.weight"][:] = 1e-40

@@ -6,11 +6,11 @@ import pytest
 from signfold.sw.network import Affine, Dense, InputType, Network, Threshold
 
 
-def build(rng: np.random.Generator, widths, bits=8, planes=(), shape=None, affine=False) -> Network:
+def build(rng: np.random.Generator, widths, bits=8, planes=(), shape=None, affine=False, rows=None) -> Network:
     """Return a random chain: `widths` from the input to the classes, `planes[k]` bits of the k-th code."""
     shape = shape or (widths[0],)
     levels = [(1 << (planes[k] if k < len(planes) else 1)) - 1 for k in range(len(widths))]
-    rows = int(rng.choice([1, shape[0]]))
+    rows = rows or int(rng.choice([1, shape[0]]))
     pixels = np.sort(rng.integers(0, (1 << bits) + 1, (rows, levels[0])), axis=1)
     nodes = [Threshold("pixels", "input", pixels)]
     for k, (fan_in, channels) in enumerate(zip(widths, widths[1:], strict=False)):

@@ -68,7 +68,7 @@ def test_random_networks(seed, make_network) -> None:
 
 def test_thresholds_by_channel_of_an_image(make_network) -> None:
     rng = np.random.default_rng(1)
-    network = make_network(rng, [24, 4, 2], shape=(2, 3, 4))
+    network = make_network(rng, [24, 4, 2], shape=(2, 3, 4), rows=2)
     frames = rng.integers(0, 256, (9, 2, 3, 4)).astype(np.uint8)
     check(network, frames)
     assert (network.evaluate(frames.reshape(9, 24)).scores == network.evaluate(frames).scores).all()
