@@ -8,8 +8,9 @@ from amaranth.hdl import Module
 
 from signfold.boards.pll import Ecp5Pll, Ice40Pll
 
-__all__ = ["Board"]
+__all__ = ["Board", "Pll"]
 
+#: Settings of a PLL.
 Pll = Ice40Pll | Ecp5Pll
 
 

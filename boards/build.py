@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from signfold.boards.board import Board
+from signfold.boards.board import Board, Pll
 from signfold.boards.report import check_fit, read_report
 from signfold.boards.toolchain import Step, find_tools, run_step
 from signfold.boards.top import BoardTop
@@ -136,13 +136,14 @@ def build(
     shutil.rmtree(work)
     work.mkdir()
 
-    top = BoardTop(board, TOP, _pll(board, clock_mhz))
-    divisor = _divisor(top.frequency, baud)
+    pll = _pll(board, clock_mhz)
+    frequency = board.reference if pll is None else pll.output
+    divisor = _divisor(frequency, baud)
+    synthesis, place, pack = _steps(board, seed)
     plan = default_plan(network) if plan is None else plan
     tell("gateware")
     design = generate_hosted(network, plan, divisor)
-    _write_inputs(top, design, work)
-    synthesis, place, pack = _steps(board, seed)
+    _write_inputs(board, pll, design, work)
     run_step(synthesis, work, on_step=tell)
     if check is not None:
         tell("netlist")
@@ -169,15 +170,15 @@ def build(
         "content_hash": network.content_hash,
         "plan": {"lanes": plan.lanes, "layers": [asdict(layer) for layer in plan.layers]},
         "geometry": {**asdict(geometry), "identity": geometry.identity.hex()},
-        "clock_mhz": top.frequency / 1e6,
+        "clock_mhz": frequency / 1e6,
         "fmax_mhz": timing.achieved,
         "seed": seed,
         "baud": baud,
         "divisor": divisor,
         "latency_cycles": config.latency,
         "interval_cycles": config.interval,
-        "frames_per_second": top.frequency / config.interval,
-        "link_frames_per_second": 1 / (10 * divisor / top.frequency * (geometry.elements + _FRAME_OVERHEAD)),
+        "frames_per_second": frequency / config.interval,
+        "link_frames_per_second": 1 / (10 * divisor / frequency * (geometry.elements + _FRAME_OVERHEAD)),
         "utilization": {r.name: {"title": r.title, "used": r.used, "available": r.available} for r in resources},
         "bitstream": {"file": bitstream.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()},
         "inputs": {
@@ -192,7 +193,7 @@ def build(
     return manifest
 
 
-def _pll(board: Board, clock_mhz: float | None) -> Any:
+def _pll(board: Board, clock_mhz: float | None) -> Pll | None:
     if clock_mhz is None or round(clock_mhz * 1e6) == board.reference:
         return None
     return board.pll.nearest(board.reference, round(clock_mhz * 1e6))
@@ -220,11 +221,11 @@ def _inputs(board: Board) -> tuple[str, ...]:
     return (f"{TOP}.v", f"{_NAME}.il", f"{_NAME}.ys", f"{_NAME}.{constraints}")
 
 
-def _write_inputs(top: BoardTop, design: HostedDesign, folder: Path) -> None:
+def _write_inputs(board: Board, pll: Pll | None, design: HostedDesign, folder: Path) -> None:
     """Write what the tools read: the design, the board's top around it, its constraints and the synthesis script."""
-    platform = top.board.platform()
+    platform = board.platform()
     platform.add_file(f"{TOP}.v", design.verilog)
-    overrides = {"ice40": {}, "ecp5": {"synth_opts": "-nowidelut"}}[top.board.family]
+    overrides = {"ice40": {}, "ecp5": {"synth_opts": "-nowidelut"}}[board.family]
     # The design stays one module through synthesis, and its netlist, which can be simulated, is what is placed.
     overrides["script_after_read"] = f"setattr -mod -set keep_hierarchy 1 {TOP}"
     overrides["script_after_synth"] = "\n".join(
@@ -237,8 +238,8 @@ def _write_inputs(top: BoardTop, design: HostedDesign, folder: Path) -> None:
             "opt_clean",
         ]
     )
-    prepared = platform.prepare(top, _NAME, emit_src=False, **overrides)
-    for name in _inputs(top.board):
+    prepared = platform.prepare(BoardTop(board, TOP, pll), _NAME, emit_src=False, **overrides)
+    for name in _inputs(board):
         content = prepared.files[name]
         write_whole(folder / name, content if isinstance(content, bytes) else content.encode())
 

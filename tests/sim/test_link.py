@@ -1,14 +1,18 @@
 """The driver and a simulated board, with every bit of the serial line; damage of every kind on the way."""
 
+import json
 import random
 import shutil
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from signfold.hw.packet import RequestType
 from signfold.sim.link import DIVISOR, SimulatedLink, build_simulated_device
 from signfold.sim.random_network import random_network
+from signfold.sw.cli.app import app
+from signfold.sw.data import load
 from signfold.sw.errors import LinkError
 from signfold.sw.hosted import generate_hosted
 from signfold.sw.link import Device
@@ -215,6 +219,37 @@ def test_reset_in_the_middle_of_a_frame(link, seed):
 def test_two_builds_are_the_same():
     plan = default_plan(NETWORK)
     assert generate_hosted(NETWORK, plan, 4).verilog == generate_hosted(NETWORK, plan, 4).verilog
+
+
+def test_command(tmp_path):
+    """`signfold infer` on a simulated board: all results as the golden model's, and the accuracy that follows."""
+    rng = np.random.default_rng(2)
+    nodes = (
+        Threshold("pixels", "input", np.full((1, 1), 8)),
+        Dense("dense0", "pixels", rng.integers(0, 2, (10, 64)).astype(np.uint8)),
+    )
+    network = Network(InputType((64,), 5), nodes, "dense0", {"dataset": "digits"})
+    network.save(tmp_path / "digits.safetensors")
+    port = f"sim:{tmp_path / 'device'}"
+    arguments = ["infer", str(tmp_path / "digits.safetensors"), "--port", port, "--frames", "30", "--json"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    images, labels = load("digits").split("test")
+    golden = network.evaluate(images[:30])
+    assert report["classes"] == golden.classes.tolist()
+    assert report["correct"] == np.count_nonzero(golden.classes == labels[:30])
+    assert report["accuracy"] == report["correct"] / 30
+    assert (report["frames"], report["equal_to_golden"], report["repeated_requests"]) == (30, 30, 0)
+    # Without the network: the same simulator, and nothing to compare with.
+    result = CliRunner().invoke(app, ["infer", "--port", port, "--data", "digits", "--frames", "5", "--json"])
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["equal_to_golden"] is None
+    assert report["device"]["identity"] == network.content_hash[:32]
+    assert report["classes"] == golden.classes[:5].tolist()
+    text = CliRunner().invoke(app, arguments[:-1]).output
+    assert "all scores and classes of 30 frames are equal" in text
 
 
 def test_folder_without_a_device(tmp_path, folder):

@@ -1,5 +1,6 @@
 """Host driver on a line that loses, damages, invents and delays bytes; the device is the link's `.compute`."""
 
+import json
 import os
 import random
 import threading
@@ -7,11 +8,13 @@ import tty
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from signfold.hw.hosted import HostedAcceleratorParameters
 from signfold.hw.packet import Geometry
 from signfold.sim.random_network import random_network
-from signfold.sw.errors import LinkError, MismatchError
+from signfold.sw.cli.app import app
+from signfold.sw.errors import DataError, LinkError, MismatchError
 from signfold.sw.hosted import identity
 from signfold.sw.link import Device, Link, Results, SerialLink, compare_with_golden
 from signfold.sw.link.frames import FrameReader, encode_frame
@@ -261,33 +264,69 @@ def test_serial_port_that_is_not_there():
         SerialLink("/nonexistent/port", 115200)
 
 
-def test_serial_port_carries_bytes():
-    """A pseudo-terminal stands in for the port; its other end is the model of the device."""
+@pytest.fixture
+def serial_device():
+    """Name of a pseudo-terminal with the model of the device at its other end."""
     master, slave = os.openpty()
     tty.setraw(slave)
-    received = b""
 
     def device():
-        nonlocal received
-        answered = 0
+        received, answered = b"", 0
         while True:
             try:
-                data = os.read(master, 4096)
+                received += os.read(master, 4096)
             except OSError:
                 return
-            received += data
             sent = PARAMETERS.compute(received)
             os.write(master, sent[answered:])
             answered = len(sent)
 
-    thread = threading.Thread(target=device, daemon=True)
-    thread.start()
-    with SerialLink(os.ttyname(slave), 115200) as link:
+    threading.Thread(target=device, daemon=True).start()
+    yield os.ttyname(slave)
+    os.close(slave)
+    os.close(master)
+
+
+def test_serial_port_carries_bytes(serial_device):
+    with SerialLink(serial_device, 115200) as link:
         assert link.byte_time == 10 / 115200
         assert_golden(Device(link).infer(frames(10)), frames(10))
         assert link.read(0.0) == b""
-    os.close(slave)
-    os.close(master)
+
+
+def test_command_describes_the_device(serial_device):
+    result = CliRunner().invoke(app, ["infer", "--port", serial_device, "--json"])
+    assert result.exit_code == 0, result.output
+    described = json.loads(result.stdout)["device"]
+    assert described["identity"] == NETWORK.content_hash[:32]
+    assert described["elements"] == NETWORK.input.elements
+    assert described["window"] == 2
+
+
+def test_command_refuses_a_device_with_another_network(serial_device, tmp_path):
+    random_network(np.random.default_rng(8)).save(tmp_path / "other.safetensors")
+    result = CliRunner().invoke(app, ["infer", str(tmp_path / "other.safetensors"), "--port", serial_device])
+    assert isinstance(result.exception, MismatchError)
+    assert str(result.exception).startswith("the device computes another network: its content hash begins with ")
+
+
+def test_command_refuses_a_data_set_that_does_not_fit(serial_device):
+    result = CliRunner().invoke(app, ["infer", "--port", serial_device, "--data", "digits"])
+    assert isinstance(result.exception, DataError)
+    assert str(result.exception).startswith("data set 'digits' has 64 pixels, but the device takes ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--split", "all"], "split is 'all', allowed: train, validation, test"),
+        (["--timeout", "0"], "timeout is 0.0, allowed: a positive number of seconds"),
+    ],
+)
+def test_command_refuses(arguments, message):
+    result = CliRunner().invoke(app, ["infer", "--port", "/nonexistent", *arguments], terminal_width=200)
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
 
 
 def test_compare_with_golden_names_the_first_difference():
