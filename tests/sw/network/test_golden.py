@@ -86,16 +86,17 @@ def test_lfc_widths_and_blocks(make_network) -> None:
     assert (network.evaluate(frames[77:78]).scores == evaluation.scores[77:78]).all()
 
 
-def test_fan_in_beyond_sixteen_bits(make_network) -> None:
-    """70,000 equal bits differ in more places than 16 bits count."""
-    weights = np.zeros((2, 70_000), np.uint8)
+@pytest.mark.parametrize("fan_in", [65_535, 65_536, 70_000])
+def test_fan_in_around_sixteen_bits(fan_in) -> None:
+    """So many equal bits differ in as many places, which 16 bits may not hold."""
+    weights = np.zeros((2, fan_in), np.uint8)
     weights[1] = 1
     network = Network(
-        InputType((70_000,), 1),
+        InputType((fan_in,), 1),
         (Threshold("pixels", "input", np.array([[1]])), Dense("dense", "pixels", weights)),
         "dense",
     )
-    assert network.evaluate(np.ones((1, 70_000), np.uint8)).scores.tolist() == [[-70_000, 70_000]]
+    assert network.evaluate(np.ones((1, fan_in), np.uint8)).scores.tolist() == [[-fan_in, fan_in]]
 
 
 def test_no_frames(small_network) -> None:

@@ -140,3 +140,25 @@ def test_types_are_exactly_what_can_happen(planes, make_network) -> None:
     assert set(((sums - value.low) % value.step).ravel().tolist()) == {0}
     assert sums.max() < 1 << (value.bits - 1) and sums.min() >= -(1 << (value.bits - 1))
     assert sums.max() >= 1 << (value.bits - 2) or sums.min() < -(1 << (value.bits - 2))
+
+
+def test_types_of_codes_and_scores() -> None:
+    """Scores of the sums -4, -2, ..., 4: lowest and highest of all classes, whatever the sign of a scale."""
+    net = network(PIXELS, FIRST, Affine("a", "first", ints(3, -5, 0), ints(-7, 2, 30), 62), output="a")
+    values = [scale * s + offset for scale, offset in ((3, -7), (-5, 2), (0, 30)) for s in range(-4, 5, 2)]
+    scores, codes = net.types["a"], net.types["pixels"]
+    assert (scores.kind, scores.low, scores.high, scores.step) == ("sum", min(values), max(values), 1)
+    assert (codes.kind, codes.low, codes.high, codes.step, codes.bits) == ("code", 0, 1, 1, 1)
+    levels = Threshold("t", "input", np.zeros((1, 255), np.int64))
+    assert levels.infer(InputType((4,), 2).value).high == 255
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_scores_stay_below_62_bits_on_both_sides(sign) -> None:
+    limit = 1 << 62
+    inside = Affine("a", "first", ints(0, 0, 0), ints(0, 0, sign * (limit - 1)), 0)
+    assert network(PIXELS, FIRST, inside, output="a").types["a"].bits == 63
+    for scale, offset in ((0, limit), (2, limit - 8)):
+        with pytest.raises(NetworkError, match="channel 2 exceed"):
+            outside = Affine("a", "first", ints(0, 0, scale), ints(0, 0, sign * offset), 0)
+            network(PIXELS, FIRST, outside, output="a")
