@@ -3,7 +3,6 @@
 import hashlib
 import importlib.metadata
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -131,11 +130,9 @@ def build(
     work = out / _WORK
     bitstream = out / f"{board.name}{board.bitstream_suffix}"
     work.mkdir(parents=True, exist_ok=True)
-    for stale in (out / MANIFEST, bitstream):
+    # By name, one by one: the folder may be the user's own.
+    for stale in (out / MANIFEST, bitstream, *(work / name for name in _products(board))):
         stale.unlink(missing_ok=True)
-    shutil.rmtree(work)
-    work.mkdir()
-
     pll = _pll(board, clock_mhz)
     frequency = board.reference if pll is None else pll.output
     divisor = _divisor(frequency, baud)
@@ -219,6 +216,14 @@ def _divisor(frequency: float, baud: int) -> int:
 def _inputs(board: Board) -> tuple[str, ...]:
     constraints = {"ice40": "pcf", "ecp5": "lpf"}[board.family]
     return (f"{TOP}.v", f"{_NAME}.il", f"{_NAME}.ys", f"{_NAME}.{constraints}")
+
+
+def _products(board: Board) -> tuple[str, ...]:
+    """Name every file of the work folder."""
+    suffixes = {"ice40": ("asc", "bin"), "ecp5": ("config", "bit")}[board.family]
+    logs = ("synthesis.log", "place.log", "bitstream.log")
+    outputs = (NETLIST, "report.json", *(f"{_NAME}.{suffix}" for suffix in ("json", *suffixes)))
+    return (*_inputs(board), *outputs, *logs)
 
 
 def _write_inputs(board: Board, pll: Pll | None, design: HostedDesign, folder: Path) -> None:

@@ -126,6 +126,7 @@ def test_a_failed_check_leaves_no_bitstream(monkeypatch, tmp_path):
     board, out = find_board("icebreaker"), tmp_path / "out"
     build(NETWORK, board, out)
     assert (out / "icebreaker.bin").read_bytes() == b"bits"
+    (out / "work" / "mine").write_text("a file of the user")
 
     def check(netlist, design):
         raise MismatchError("planted")
@@ -133,6 +134,7 @@ def test_a_failed_check_leaves_no_bitstream(monkeypatch, tmp_path):
     with pytest.raises(MismatchError, match="^planted$"):
         build(NETWORK, board, out, check=check)
     assert sorted(path.name for path in out.iterdir()) == ["work"]
+    assert (out / "work" / "mine").exists()
 
 
 def test_missed_timing_is_an_error(monkeypatch, tmp_path):
