@@ -39,6 +39,8 @@ class StoredModel:
         One of `EPOCHS`.
     validation : float or None
         Accuracy on the validation split that training recorded for these very tensors.
+    training : dict of str to object
+        Options of the run, for the record only; empty where the checkpoint has none.
     """
 
     dataset: str
@@ -46,6 +48,7 @@ class StoredModel:
     tensors: dict[str, np.ndarray]
     epoch: str
     validation: float | None
+    training: dict[str, object]
 
     @property
     def sha256(self) -> str:
@@ -94,6 +97,7 @@ def read_model(run: str | os.PathLike[str], epoch: str | None = None) -> StoredM
             raise CheckpointError(f"{DESCRIPTION} of {where}: {key} must be {called}, not {shown(document.get(key))}")
     if epoch is None:
         epoch = "best" if (folder / BEST).exists() else "last"
+    training = document.get("training")
     tensors, metadata = read_tensors(folder / (BEST if epoch == "best" else TENSORS), error=CheckpointError)
     return StoredModel(
         document["dataset"],
@@ -101,6 +105,7 @@ def read_model(run: str | os.PathLike[str], epoch: str | None = None) -> StoredM
         {name: tensor for name, tensor in tensors.items() if name.startswith("model.")},
         epoch,
         _recorded(metadata, epoch, where),
+        training if isinstance(training, dict) else {},
     )
 
 

@@ -125,6 +125,7 @@ def compile_run(
         "name": name or f"{model.dataset}-{'-'.join(map(str, float_network.widths))}",
         "dataset": model.dataset,
         "checkpoint": {"epoch": model.epoch, "sha256": model.sha256},
+        "training": model.training,
         "signfold": version("signfold"),
     }
     if accuracy is not None:

@@ -16,7 +16,7 @@ class Run:
     """A run folder under construction: change `layers` and `tensors`, then `write`."""
 
     def __init__(self, rng, widths, head="scale", bits=5, dataset="digits", eps=1e-5) -> None:
-        self.document = {"format": "signfold-checkpoint", "version": 1, "dataset": dataset, "training": {}}
+        self.document = {"format": "signfold-checkpoint", "version": 1, "dataset": dataset, "training": {"seed": 5}}
         self.layers = [{"kind": "input_threshold", "thresholds": [1 << (bits - 2)]}]
         self.input = {"shape": [widths[0]], "bits": bits}
         self.tensors = {}

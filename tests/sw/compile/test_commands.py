@@ -49,6 +49,7 @@ def test_compiles_evaluates_and_shows(signfold, folder, tmp_path) -> None:
     network = Network.load(tmp_path / "net")
     assert report["network"]["content_hash"] == network.content_hash
     assert network.metadata["name"] == "digits-64-24-16-10" and network.metadata["dataset"] == "digits"
+    assert network.metadata["training"] == {"seed": 5}
     accuracy = network.metadata["accuracy"]
     assert accuracy["split"] == "validation" and accuracy["float"] == 0.5
     assert report["head"]["frames"] == accuracy["frames"] and report["head"]["agreement"] > 0.99
