@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from signfold.sim.random_network import random_frames, random_network, random_plan
 from signfold.sim.runner import icarus_available
 from signfold.sim.simulate import Options, simulate
+from signfold.sim.verilator import environment
 from signfold.sw.artefacts import load_artefacts
 from signfold.sw.cli.app import app
 from signfold.sw.errors import ImageError, MismatchError
@@ -135,6 +137,17 @@ def test_many_random_networks(tmp_path, seed):
     simulate(made, frames)
     stall_in, stall_out = map(float, rng.choice([0, 0.3, 0.7, 0.95], 2))
     simulate(made, frames, Options(seed=seed, stall_in=stall_in, stall_out=stall_out, memory=made.folder))
+
+
+@pytest.mark.parametrize("macros", [[], ["-DSIGNFOLD_MEM"]])
+def test_verilog_is_lint_clean(artefacts, tmp_path, macros):
+    """No warning at all, on a network with all there is and on one whose thresholds fire always or never."""
+    extreme = random_network(np.random.default_rng(12))
+    other = generate(extreme, random_plan(np.random.default_rng(12), extreme), tmp_path / "extreme")
+    for made in (artefacts, other):
+        command = ["verilator", "--lint-only", "-Wall", "--quiet", *macros, str(made.verilog)]
+        lint = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert (lint.returncode, lint.stdout) == (0, "")
 
 
 # --- planted faults ---------------------------------------------------------------------------------------------------
