@@ -47,6 +47,9 @@ def train(
     shift: Annotated[
         int | None, typer.Option(help="largest random shift in pixels", show_default="by data set")
     ] = None,
+    noise: Annotated[
+        int | None, typer.Option(help="largest random change of training pixels", show_default="by data set")
+    ] = None,
     dropout: Annotated[float | None, typer.Option(help="share of activations dropped", show_default="0")] = None,
     momentum: Annotated[
         float | None, typer.Option(help="weight of a batch in running statistics", show_default="0.1")
@@ -72,6 +75,7 @@ def train(
         "head": head,
         "threshold": threshold,
         "shift": shift,
+        "noise": noise,
         "dropout": dropout,
         "momentum": momentum,
         "seed": seed,

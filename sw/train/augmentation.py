@@ -1,4 +1,4 @@
-"""Pictures of one epoch: a new order and new random shifts."""
+"""Pictures of one epoch: a new order, new random shifts, new noise."""
 
 import torch
 from torch.nn import functional
@@ -7,9 +7,15 @@ __all__ = ["epoch_frames"]
 
 
 def epoch_frames(
-    pictures: torch.Tensor, labels: torch.Tensor, shift: int, generator: torch.Generator
+    pictures: torch.Tensor,
+    labels: torch.Tensor,
+    generator: torch.Generator,
+    *,
+    shift: int = 0,
+    noise: int = 0,
+    bits: int = 8,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Shuffle a training set and shift each picture by its own random offset.
+    """Shuffle a training set, shift each picture by its own random offset and add noise to every pixel.
 
     Working on the whole epoch at once makes one copy per offset instead of one per picture.
 
@@ -19,20 +25,31 @@ def epoch_frames(
         Codes, uint8 [n, height, width].
     labels : torch.Tensor
         Classes, int64 [n].
-    shift : int
-        Largest shift in pixels; rows and columns move by -shift..shift independently, code 0 moves in.
     generator : torch.Generator
-        Source of order and offsets.
+        Source of order, offsets and noise.
+    shift : int, default: 0
+        Largest shift in pixels; rows and columns move by -shift..shift independently, code 0 moves in.
+    noise : int, default: 0
+        Largest change of a code: every pixel gets its own uniform integer of -noise..noise, and stays in range. Pixels
+        near a threshold then fall on either side of it, which keeps a network from learning 1-bit pictures by heart.
+    bits : int, default: 8
+        Width of a code.
 
     Returns
     -------
     tuple of torch.Tensor
         Codes, uint8 [n, height * width], and their labels, int64 [n], in the new order.
     """
+    order = torch.randperm(len(pictures), generator=generator)
+    frames = _shifted(pictures, order, shift, generator) if shift else pictures[order]
+    if noise:
+        change = torch.randint(-noise, noise + 1, frames.shape, generator=generator, dtype=torch.int16)
+        frames = (frames + change).clamp_(0, (1 << bits) - 1).to(torch.uint8)
+    return frames.flatten(1), labels[order]
+
+
+def _shifted(pictures: torch.Tensor, order: torch.Tensor, shift: int, generator: torch.Generator) -> torch.Tensor:
     count, height, width = pictures.shape
-    order = torch.randperm(count, generator=generator)
-    if shift == 0:
-        return pictures[order].flatten(1), labels[order]
     span = 2 * shift + 1
     offsets = torch.randint(span * span, (count,), generator=generator)
     padded = functional.pad(pictures, (shift, shift, shift, shift))
@@ -41,4 +58,4 @@ def epoch_frames(
         top, left = divmod(offset, span)
         places = (offsets == offset).nonzero().flatten()
         frames[places] = padded[order[places], top : top + height, left : left + width]
-    return frames.flatten(1), labels[order]
+    return frames

@@ -39,7 +39,7 @@ class Trainer:
     Raises
     ------
     ValueError
-        The pixel threshold or the shift does not fit the data set.
+        The pixel threshold, the shift or the noise does not fit the data set.
     """
 
     def __init__(self, options: TrainingOptions, dataset: Dataset) -> None:
@@ -47,7 +47,10 @@ class Trainer:
             raise ValueError(f"threshold is {options.threshold!r}, allowed for {dataset.name}: 0..{1 << dataset.bits}")
         if options.shift >= min(dataset.shape):
             raise ValueError(f"shift is {options.shift!r}, allowed for {dataset.name}: below {min(dataset.shape)}")
+        if options.noise >= 1 << dataset.bits:
+            raise ValueError(f"noise is {options.noise!r}, allowed for {dataset.name}: below {1 << dataset.bits}")
         self.options = options
+        self._bits = dataset.bits
         pictures, labels = dataset.split("train")
         self._train = torch.from_numpy(pictures.copy()), torch.from_numpy(labels)
         pictures, labels = dataset.split("validation")
@@ -96,7 +99,9 @@ class Trainer:
             The loss is no longer finite.
         """
         options, started = self.options, time.monotonic()
-        frames, labels = epoch_frames(*self._train, options.shift, self._generator)
+        frames, labels = epoch_frames(
+            *self._train, self._generator, shift=options.shift, noise=options.noise, bits=self._bits
+        )
         batch = min(options.batch, len(frames))
         steps = len(frames) // batch
         total, right = torch.zeros(()), torch.zeros((), dtype=torch.int64)
@@ -192,6 +197,13 @@ class Trainer:
         self.history, self.best = list(checkpoint.history), dict(checkpoint.best)
 
 
+def _options(checkpoint: Checkpoint, folder: Path) -> TrainingOptions:
+    try:
+        return TrainingOptions.from_json(checkpoint.training)
+    except ValueError as error:
+        raise CheckpointError(f"{folder}: {error}") from error
+
+
 def _merit(entry: dict[str, Any]) -> tuple[float, float]:
     return entry["validation_accuracy"], -entry["validation_loss"]
 
@@ -240,7 +252,7 @@ def train(
     checkpoint = None
     if resume:
         checkpoint = read_checkpoint(folder)
-        if checkpoint.training != options.to_json():
+        if _options(checkpoint, folder) != options:
             raise CheckpointError(f"{folder}: holds a run with other options, {checkpoint.training}")
     elif exists(folder):
         raise CheckpointError(f"{folder}: holds a run already; continue it (--resume) or choose another folder")

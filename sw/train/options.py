@@ -41,12 +41,14 @@ class TrainingOptions:
         Pixel threshold; None takes each pixel's mean over the training set, rounded to the nearest integer.
     shift : int
         Largest random shift of training pictures, in pixels.
+    noise : int
+        Largest random change of a training picture's pixel codes.
     dropout : float
         Share of hidden activations dropped, in [0, 1).
     momentum : float
         Weight of the newest batch in the running statistics, in (0, 1].
     seed : int
-        Seed of initial weights, order, shifts and dropout.
+        Seed of initial weights, order, shifts, noise and dropout.
     threads : int
         Threads of torch. Part of the options, because sums over another number of threads round differently.
 
@@ -67,6 +69,7 @@ class TrainingOptions:
     head: str = "scale"
     threshold: int | None = None
     shift: int = 0
+    noise: int = 0
     dropout: float = 0.0
     momentum: float = 0.1
     seed: int = 1
@@ -85,6 +88,7 @@ class TrainingOptions:
             "head": (self.head in HEADS, ", ".join(HEADS)),
             "threshold": (self.threshold is None or self.threshold >= 0, "0 or more"),
             "shift": (self.shift >= 0, "0 or more"),
+            "noise": (self.noise >= 0, "0 or more"),
             "dropout": (0 <= self.dropout < 1, "from 0 to below 1"),
             "momentum": (0 < self.momentum <= 1, "above 0 and at most 1"),
             "seed": (0 <= self.seed < 1 << 63, "0 to 2**63 - 1"),

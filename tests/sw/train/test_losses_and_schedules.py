@@ -59,7 +59,7 @@ def pictures(count: int, height: int, width: int) -> "torch.Tensor":
 
 def test_without_shift_an_epoch_is_a_permutation() -> None:
     source = pictures(50, 2, 3)
-    frames, labels = epoch_frames(source, torch.arange(50), 0, torch.Generator().manual_seed(3))
+    frames, labels = epoch_frames(source, torch.arange(50), torch.Generator().manual_seed(3))
     assert labels.tolist() != list(range(50)) and sorted(labels.tolist()) == list(range(50))
     assert frames.tolist() == source[labels].flatten(1).tolist()
 
@@ -68,7 +68,7 @@ def test_without_shift_an_epoch_is_a_permutation() -> None:
 def test_every_shift_occurs_and_zero_moves_in(shift: int) -> None:
     count, height, width = 600, 5, 4
     source = pictures(count, height, width)
-    frames, labels = epoch_frames(source, torch.arange(count), shift, torch.Generator().manual_seed(4))
+    frames, labels = epoch_frames(source, torch.arange(count), torch.Generator().manual_seed(4), shift=shift)
     assert sorted(labels.tolist()) == list(range(count))
     seen = set()
     for frame, label in zip(frames.reshape(count, height, width), labels.tolist(), strict=True):
@@ -89,8 +89,23 @@ def test_every_shift_occurs_and_zero_moves_in(shift: int) -> None:
 
 def test_shifts_are_the_same_for_the_same_seed() -> None:
     source, labels = pictures(40, 4, 4), torch.arange(40)
-    first = epoch_frames(source, labels, 1, torch.Generator().manual_seed(5))
-    again = epoch_frames(source, labels, 1, torch.Generator().manual_seed(5))
-    other = epoch_frames(source, labels, 1, torch.Generator().manual_seed(6))
+    first = epoch_frames(source, labels, torch.Generator().manual_seed(5), shift=1)
+    again = epoch_frames(source, labels, torch.Generator().manual_seed(5), shift=1)
+    other = epoch_frames(source, labels, torch.Generator().manual_seed(6), shift=1)
     assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
     assert not torch.equal(first[1], other[1])
+
+
+def test_noise_is_bounded_uniform_and_stays_in_range() -> None:
+    source = torch.tensor([0, 8, 15], dtype=torch.uint8).repeat(4000, 1).reshape(4000, 1, 3)
+    frames, _ = epoch_frames(source, torch.zeros(4000), torch.Generator().manual_seed(8), noise=2, bits=4)
+    assert frames.dtype == torch.uint8 and frames.shape == (4000, 3)
+    dark, middle, bright = (torch.bincount(frames[:, pixel].long(), minlength=16).tolist() for pixel in range(3))
+    assert [code for code, count in enumerate(middle) if count] == [6, 7, 8, 9, 10]
+    assert min(count for count in middle if count) > 650  # of 800 expected
+    assert [code for code, count in enumerate(dark) if count] == [0, 1, 2] and dark[0] > 2000
+    assert [code for code, count in enumerate(bright) if count] == [13, 14, 15] and bright[15] > 2000
+    # Without noise the draws of order and shift are the same: older runs continue as they began.
+    plain, order = epoch_frames(source, torch.arange(4000), torch.Generator().manual_seed(8))
+    assert torch.equal(plain, source[order].flatten(1))
+    assert torch.equal(order, epoch_frames(source, torch.arange(4000), torch.Generator().manual_seed(8), noise=2)[1])

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="training tests need signfold[train]
 
 from signfold.sw.data import Dataset, load  # noqa: E402
 from signfold.sw.errors import CheckpointError  # noqa: E402
-from signfold.sw.train.checkpoint import read_checkpoint  # noqa: E402
+from signfold.sw.train.checkpoint import read_checkpoint, write_checkpoint  # noqa: E402
 from signfold.sw.train.loop import Trainer, train  # noqa: E402
 from signfold.sw.train.options import TrainingOptions  # noqa: E402
 
@@ -42,6 +42,7 @@ def options(**changes: object) -> TrainingOptions:
         "warmup": 1,
         "threshold": 8,
         "shift": 1,
+        "noise": 2,
         "dropout": 0.2,
         "seed": 7,
     }
@@ -170,6 +171,21 @@ def test_refuses_what_it_cannot_continue(tmp_path) -> None:
         train(options(epochs=2, warmup=0), Stripes(), run, resume=True)
 
 
+def test_continues_a_run_of_an_earlier_version_that_lacked_an_option(tmp_path) -> None:
+    run = tmp_path / "run"
+    chosen = options(epochs=2, noise=0)
+    with pytest.raises(Stop):
+        train(chosen, Stripes(), run, on_step=stop_in_epoch(2))
+    checkpoint = read_checkpoint(run)
+    del checkpoint.training["noise"]
+    write_checkpoint(run, checkpoint)
+    assert len(train(chosen, Stripes(), run, resume=True).history) == 2
+    checkpoint.training["sped"] = 3
+    write_checkpoint(run, checkpoint)
+    with pytest.raises(CheckpointError, match="sped"):
+        train(chosen, Stripes(), run, resume=True)
+
+
 def test_refuses_damaged_checkpoints(tmp_path) -> None:
     whole = tmp_path / "whole"
     train(options(epochs=1, warmup=0), Stripes(), whole)
@@ -219,6 +235,7 @@ def test_refuses_tensors_that_do_not_fit(tmp_path) -> None:
         ({"head": "softmax"}, "head is 'softmax'"),
         ({"threshold": -1}, "threshold is -1"),
         ({"shift": -1}, "shift is -1"),
+        ({"noise": -1}, "noise is -1"),
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"momentum": 0.0}, "momentum is 0.0"),
         ({"seed": -1}, "seed is -1"),
@@ -234,6 +251,8 @@ def test_options_name_what_is_not_allowed(changes: dict, message: str) -> None:
 def test_options_that_the_data_refuses() -> None:
     with pytest.raises(ValueError, match="threshold is 17"):
         Trainer(options(threshold=17), Stripes())
+    with pytest.raises(ValueError, match="noise is 16"):
+        Trainer(options(noise=16), Stripes())
     with pytest.raises(ValueError, match="shift is 6"):
         Trainer(options(shift=6), Stripes())
 
