@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from importlib.metadata import version
 
 import typer
 
@@ -20,6 +21,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"signfold {version('signfold')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    wanted: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="print the version"),
+) -> None:
+    pass
+
+
 for _name in COMMANDS:
     _function = getattr(importlib.import_module(f"signfold.sw.cli.{_name}"), _name)
     if isinstance(_function, typer.Typer):
@@ -35,3 +51,9 @@ def main() -> None:
     except SignfoldError as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False)
         sys.exit(error.exit_code)
+    except OSError as error:
+        # A folder that cannot be written, a full disk: the user's to mend. Anything without a file's name is a bug.
+        if error.filename is None:
+            raise
+        console.print(f"error: {error.filename!r}: {error.strerror}", style="red", markup=False, highlight=False)
+        sys.exit(2)
