@@ -132,7 +132,7 @@ class TrainingOptions:
 
 #: What the command line takes where an option is not given, by data set.
 RECIPES: dict[str, dict[str, Any]] = {
-    "digits": {"topology": "128,64", "epochs": 200, "batch": 64, "lr": 0.02},
+    "digits": {"topology": "128,96", "epochs": 300, "batch": 64, "lr": 0.02, "noise": 3},
     "mnist": {"topology": "sfc", "epochs": 400, "batch": 128, "lr": 0.02, "threshold": 128, "shift": 1},
     "fashion-mnist": {"topology": "sfc", "epochs": 400, "batch": 128, "lr": 0.02},
 }
