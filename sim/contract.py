@@ -177,7 +177,7 @@ class Proof:
     Attributes
     ----------
     status : str
-        `proved`, for every number of cycles; `bounded`, where progress is shown for the first `depth` cycles only;
+        `proved`, for every number of cycles; `bounded`, where a half is shown for the first cycles after reset only;
         `refuted`; or `unknown`.
     depth : int
         Length of the induction of progress, or cycles that it was checked for.
@@ -205,6 +205,7 @@ def prove(
     environment: Environment | None = None,
     method: str = "induction",
     depth: int = 20,
+    hold_method: str = "induction",
     hold_depth: int = 4,
     cover_depth: int | None = None,
     timeout: int = 300,
@@ -224,12 +225,10 @@ def prove(
         See `StreamContract`.
     folder : pathlib.Path
         Where logs and waveforms go.
-    method : str
-        How progress is shown, one of `METHODS`. That offers stand is always proved by induction.
-    depth : int
-        Length of the induction of progress, or cycles to check.
-    hold_depth : int
-        Length of the induction that offers stand.
+    method, hold_method : str
+        How progress is shown, and that offers stand: one of `METHODS`.
+    depth, hold_depth : int
+        Length of the induction, or cycles to check.
     cover_depth : int, optional
         Cycles within which the streams must be able to transfer; `depth` if not given. 0 leaves this part out, for
         components whose first transfer is too far away; their properties may then be empty.
@@ -246,8 +245,10 @@ def prove(
     ToolError
         If a tool is missing or fails: neither a proof nor a refutation.
     """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {METHODS}, not {method!r}")
+    for name, given in (("method", method), ("hold_method", hold_method)):
+        if given not in METHODS:
+            raise ValueError(f"{name} must be one of {METHODS}, not {given!r}")
+    modes = {"induction": "prove", "bounded": "bmc"}
     begin = time.monotonic()
 
     def proof(status, failed=(), trace=None):
@@ -262,9 +263,9 @@ def prove(
         return proof("refuted", reached)
     runs = []
     if offers:
-        runs.append(("hold", "prove", hold_depth))
+        runs.append(("hold", modes[hold_method], hold_depth))
     if any(bound is not None for bound in (*offers.values(), *takes.values())):
-        runs.append(("progress", {"induction": "prove", "bounded": "bmc"}[method], depth))
+        runs.append(("progress", modes[method], depth))
     if cover_depth != 0:
         runs.append(("progress", "cover", cover_depth or depth))
     unknown = False
@@ -273,7 +274,8 @@ def prove(
         if verdict.status == "fail":
             return proof("refuted", verdict.failed, verdict.trace)
         unknown |= verdict.status == "unknown"
-    return proof("unknown" if unknown else "bounded" if method == "bounded" else "proved")
+    bounded = any(mode == "bmc" for _, mode, _ in runs)
+    return proof("unknown" if unknown else "bounded" if bounded else "proved")
 
 
 def _ready_paths(component, members, folder) -> list[str]:

@@ -21,6 +21,7 @@ __all__ = ["MODES", "Verdict", "check", "combinational_sources", "specification_
 #: sby's modes: induction on top of a base case, the base case alone, and reaching every cover statement.
 MODES = ("prove", "bmc", "cover")
 
+_TOOLS = {"yosys": "yosys", "smtbmc": "yosys-smtbmc", "witness": "yosys-witness"}
 _CHECK = re.compile(r'cell \$check \$(\d+)\n(?:    .*\n)*?    parameter \\FORMAT "([^"]*)"')
 _DONE = re.compile(r"DONE \((\w+), rc=\d+\)")
 _NUMBER = re.compile(r"_witness_\.check_(\d+)")
@@ -102,10 +103,11 @@ def check(text: str, *, mode: str, depth: int, folder: Path, timeout: int = 300)
     job = folder / f"{mode}.sby"
     job.write_text(
         f"[options]\nmode {mode}\ndepth {depth}\ntimeout {timeout}\n[engines]\nsmtbmc z3\n"
-        "[script]\nread_rtlil specification.il\nprep -top top\n[files]\nspecification.il\n"
+        # Flat, so that what no property depends on is removed, data paths above all.
+        "[script]\nread_rtlil specification.il\nprep -flatten -top top\nopt -full\nopt_clean -purge\n"
+        "[files]\nspecification.il\n"
     )
-    tools = {option: _tool(f"yowasp-{tool}") for option, tool in
-             (("--yosys", "yosys"), ("--smtbmc", "yosys-smtbmc"), ("--witness", "yosys-witness"))}
+    tools = {f"--{short}": _tool(f"yowasp-{tool}") for short, tool in _TOOLS.items()}
     options = [word for option, path in tools.items() for word in (option, path)]
     _tool("z3")
     log = _run([_tool("yowasp-sby"), *options, "-d", str(work), "-f", str(job)], folder, timeout + 60)
@@ -116,6 +118,8 @@ def check(text: str, *, mode: str, depth: int, folder: Path, timeout: int = 300)
     trace = _TRACE.search(log)
     unreached = _UNREACHED.search(log)
     numbers = _NUMBER.findall((trace[2] if trace else "") + (unreached[1] if unreached else ""))
+    if status == "unknown":
+        numbers = []  # covers that were not reached before the time ran out
     if (status == "fail") != bool(numbers):
         raise ToolError(f"sby reports {done[1]} and failures {numbers} for {job}:\n{log[-2000:]}")
     return Verdict(
