@@ -28,6 +28,7 @@ from signfold.hw.replay import ReplayParameters
 from signfold.hw.score import ScoreParameters
 from signfold.hw.stream import QueueParameters
 from signfold.hw.uart import UartParameters
+from signfold.hw.window_parameters import WindowParameters
 from signfold.sim.contract import Environment, bounded_packets, prove
 
 
@@ -148,6 +149,10 @@ CASES = {
     "scores with a table": Case(
         ScoreParameters(3, 1, 3, np.array([1, -2, 3]), np.array([0, 5, -6])).create, {"o": 3}, {"i": 1}, depth=6,
         cover_depth=10,
+    ),
+    "window": Case(
+        WindowParameters(1, 1, 2, 2, (2, 2)).create, {}, {"i": 6}, depth=24, method="bounded",
+        environment=lambda m, dut: dut.grant,
     ),
     "replay": Case(
         ReplayParameters(2, 2, 2).create, {}, {"i": 4}, depth=24, method="bounded",
