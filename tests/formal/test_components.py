@@ -191,7 +191,7 @@ CASES = {
     ),
     "response builder": Case(
         ResponseBuilderParameters(GEOMETRY).create, {"o": 3}, {"answers": 40, "results": None}, depth=44,
-        environment=whole_results, hold_method="bounded", hold_depth=16,
+        environment=whole_results, hold_method="bounded", hold_depth=34,
     ),
     "response builder inferring": Case(
         ResponseBuilderParameters(GEOMETRY).create, {"o": 3}, {"answers": 10, "results": 10}, depth=22,
