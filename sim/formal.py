@@ -97,6 +97,7 @@ def check(text: str, *, mode: str, depth: int, folder: Path, timeout: int = 300)
     flavor = "cover" if mode == "cover" else "assert"
     if f'parameter \\FLAVOR "{flavor}"' not in text:
         raise ValueError(f"specification must hold at least one {flavor} statement for mode {mode!r}")
+    folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     work = folder / mode
     (folder / "specification.il").write_text(text)

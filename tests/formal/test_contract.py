@@ -1,6 +1,7 @@
 """The stream contract proof itself: sound components pass, and each kind of planted bug is caught by its name."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 from amaranth.hdl import Module, Mux, Signal
@@ -185,8 +186,9 @@ class PacketEnds(wiring.Component):
         return m
 
 
-def test_sound_stage_is_proved(tmp_path):
-    proof = prove(Stage(), **BOUNDS, depth=4, cover_depth=8, folder=tmp_path)
+def test_sound_stage_is_proved(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    proof = prove(Stage(), **BOUNDS, depth=4, cover_depth=8, folder=Path("relative"))
     assert (proof.status, proof.failed, proof.trace) == ("proved", (), None)
 
 
