@@ -158,15 +158,15 @@ CASES = {
         ReplayParameters(2, 2, 2).create, {}, {"i": 4}, depth=24, method="bounded",
         environment=lambda m, dut: dut.grant,
     ),
-    "engine": Case(ENGINE.create, {"o": 14}, {"i": 14}, depth=28, method="bounded"),
+    "engine": Case(ENGINE.create, {"o": 14}, {"i": 14}, depth=24, method="bounded"),
     "accelerator": Case(
         ACCELERATOR.create, {"o": 14}, {"i": 8}, depth=22, method="bounded", environment=packets(2, shortest=2)
     ),
-    "uart transmitter": Case(UART.create_transmitter, {}, {"i": 39}, depth=50, method="bounded", cover_depth=60),
+    "uart transmitter": Case(UART.create_transmitter, {}, {"i": 39}, depth=50, method="bounded", cover_depth=43),
     # Its line is a free pin, which may never bring a byte: its progress is that of "serial line".
     "uart receiver": Case(UART.create_receiver, {"o": None}, {}, depth=0, cover_depth=0),
     # Two bytes of free bits on the line are too much to cover; "uart transmitter" shows that a byte can be followed.
-    "serial line": Case(SerialLine, {"o": 50}, {"i": 39}, depth=60, method="bounded", cover_depth=0),
+    "serial line": Case(SerialLine, {"o": 50}, {"i": 39}, depth=56, method="bounded", cover_depth=0),
     "cobs encoder": Case(
         CobsEncoderParameters().create, {"o": 4}, {"i": 8}, depth=18, method="bounded", environment=packets(3),
         hold_method="bounded", hold_depth=12,
@@ -187,7 +187,7 @@ CASES = {
     ),
     "request parser inferring": Case(
         RequestParserParameters(2, 2, PacketBufferParameters(8, 2, 2).layout()).create,
-        {"o": 3, "answers": 4}, {"i": 1}, depth=20, method="bounded", environment=infer_requests,
+        {"o": 3, "answers": 4}, {"i": 1}, depth=17, method="bounded", environment=infer_requests,
     ),
     "response builder": Case(
         ResponseBuilderParameters(GEOMETRY).create, {"o": 3}, {"answers": 40, "results": None}, depth=44,
