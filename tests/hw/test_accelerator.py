@@ -114,14 +114,14 @@ def test_reset_in_any_cycle_of_a_frame():
 
     async def send(ctx, frames, cycles):
         """Offer beats and take results for so many cycles; return the results."""
-        todo, seen = beats(config, frames), []
+        pending, seen = beats(config, frames), []
         ctx.set(dut.o.ready, 1)
         for _ in range(cycles):
-            ctx.set(dut.i.valid, bool(todo))
-            if todo:
-                ctx.set(dut.i.payload, todo[0])
-            if todo and ctx.get(dut.i.ready):
-                todo.pop(0)
+            ctx.set(dut.i.valid, bool(pending))
+            if pending:
+                ctx.set(dut.i.payload, pending[0])
+            if pending and ctx.get(dut.i.ready):
+                pending.pop(0)
             if ctx.get(dut.o.valid):
                 seen.append((ctx.get(dut.o.payload.score), ctx.get(dut.o.payload.best), ctx.get(dut.o.payload.last)))
             await ctx.tick()
