@@ -62,6 +62,7 @@ class EngineParameters:
         check_bits("weights", weights)
         object.__setattr__(self, "weights", weights)
         check_integer("simd", self.simd, minimum=1)
+        # Its parameters check cols, hop and stages, which depend on the layer's words.
         _ = self.array
         if self.thresholds is not None:
             thresholds = frozen_array("thresholds", self.thresholds, shape=(self.channels, 1))

@@ -158,7 +158,7 @@ class Widener(_Gearbox):
     """Gather narrow beats into wide ones.
 
     An output beat appears in the cycle after the last input beat that it is made of; throughput one input beat a cycle,
-    also from frame to frame. A frame ends with the input's `last`; lanes that it does not fill hold 0.
+    also from frame to frame. Each frame must be whole, `last` on its final beat; lanes that it does not fill hold 0.
 
     Parameters
     ----------
