@@ -1,0 +1,83 @@
+"""Cycles of chained stream components, without simulating: what is offered when, and when it is taken.
+
+Each parameter object of a stream component has a method ``timing(source)``, a generator. It yields the cycle at which
+its next output beat becomes available and is sent the cycle at which that beat is taken (never before it is available);
+`source` is such a generator for the beats at its input. A beat that is available in cycle t with the consumer ready
+transfers in cycle t. A chain of such generators follows stalls from either end exactly, at a cost that grows with the
+number of beats, not of cycles.
+"""
+
+from collections.abc import Generator, Iterable, Sequence
+from itertools import chain, repeat
+
+__all__ = ["Scheduled", "Timing", "offered", "scheduled", "take_all"]
+
+#: What `timing` methods take and return.
+Timing = Generator[int, int, None]
+
+
+def offered(offers: Iterable[int]) -> Timing:
+    """Yield beats offered in the given cycles, or as soon as the beat before has gone.
+
+    Parameters
+    ----------
+    offers : iterable of int
+        Ascending cycle numbers.
+    """
+    earliest = None
+    for offer in offers:
+        taken = yield offer if earliest is None else max(offer, earliest)
+        earliest = taken + 1
+
+
+def take_all(timing: Timing, *, ready: Sequence[int] = ()) -> list[int]:
+    """Take every beat and return the cycles of the transfers.
+
+    Parameters
+    ----------
+    timing : Timing
+        The last stage.
+    ready : sequence of int
+        Earliest cycle in which each beat is taken; beats past its end are taken at once.
+    """
+    taken = []
+    for least in chain(ready, repeat(0)):
+        try:
+            available = timing.send(taken[-1]) if taken else next(timing)
+        except StopIteration:
+            break
+        taken.append(max(available, least))
+    return taken
+
+
+def scheduled(stages: Iterable["Scheduled"], offers: Iterable[int], *, ready: Sequence[int] = ()) -> list[int]:
+    """Return the cycles in which the output beats of a chain of components transfer.
+
+    Parameters
+    ----------
+    stages : iterable of Scheduled
+        Parameters of the components, first to last; all are idle before.
+    offers : iterable of int
+        Cycles in which the input beats are offered.
+    ready : sequence of int
+        See `take_all`.
+    """
+    timing = offered(offers)
+    for stage in stages:
+        timing = stage.timing(timing)
+    return take_all(timing, ready=ready)
+
+
+class Scheduled:
+    """Base of parameter objects of stream components."""
+
+    def timing(self, source: Timing) -> Timing:
+        """Yield the cycles at which output beats become available; see the module."""
+        raise NotImplementedError
+
+    def schedule(self, offers: Iterable[int]) -> list[int]:
+        """Return the cycles at which output beats appear, for input beats offered in the given cycles.
+
+        The component is idle before, and each output beat is taken at once.
+        """
+        return scheduled([self], offers)
