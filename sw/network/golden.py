@@ -99,6 +99,8 @@ class GoldenModel:
         trailing = (1,) * (value.ndim - 2)
         for level in range(node.levels):
             codes += value >= node.thresholds[:, level].reshape(-1, *trailing)
+        if node.inverted is not None:
+            codes = np.where(node.inverted.reshape(-1, *trailing), np.uint8(node.levels) - codes, codes)
         return codes
 
     def _dense(self, node: Dense, value: np.ndarray) -> np.ndarray:

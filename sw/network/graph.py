@@ -14,7 +14,7 @@ from signfold.sw.errors import NetworkError
 from signfold.sw.network.container import read_tensors, write_tensors
 from signfold.sw.network.format import KEY, MAX_FILE, decode, describe, encode
 from signfold.sw.network.golden import GoldenModel
-from signfold.sw.network.nodes import Affine, Dense, Node
+from signfold.sw.network.nodes import Node
 from signfold.sw.network.types import InputType, ValueType, shown
 
 __all__ = ["Evaluation", "Network"]
@@ -47,7 +47,7 @@ class Network:
     nodes : tuple of Node
         Operations, each after the one it reads. Every node must serve the output.
     output : str
-        Name of the dense or affine node whose sums are the scores.
+        Name of the node whose sums, ``[channels]`` or ``[channels, 1, 1]``, are the scores.
     metadata : mapping of str to JSON values
         Facts about the network (data set, accuracies); they do not enter `content_hash`.
 
@@ -76,7 +76,9 @@ class Network:
         names = set()
         for node in self.nodes:
             if not isinstance(node, Node):
-                raise NetworkError(f"network: nodes must be Threshold, Dense or Affine, not {shown(node)}")
+                raise NetworkError(
+                    f"network: nodes must be Threshold, Dense, Conv, MaxPool, SumPool or Affine, not {shown(node)}"
+                )
             if node.name in names:
                 raise NetworkError(f"node {shown(node.name)}: the name occurs twice")
             names.add(node.name)
@@ -88,9 +90,12 @@ class Network:
             types[node.name] = node.infer(*(types[name] for name in node.inputs))
         if self.output not in names:
             raise NetworkError(f"network: output {shown(self.output)} is not the name of a node")
-        output = next(node for node in self.nodes if node.name == self.output)
-        if not isinstance(output, (Dense, Affine)):
-            raise NetworkError(f"node {shown(self.output)}: the output must be a dense or affine node, not {output.op}")
+        value = types[self.output]
+        if value.kind != "sum" or value.shape not in ((value.shape[0],), (value.shape[0], 1, 1)):
+            raise NetworkError(
+                f"node {shown(self.output)}: the output must be sums, a vector or one position of an image, not "
+                f"{value.kind}s of shape {value.shape}"
+            )
         used = {self.output}
         for node in reversed(self.nodes):
             if node.name not in used:
@@ -152,7 +157,7 @@ class Network:
         frames = self._frames(frames)
         scores = np.empty((len(frames), self.classes), np.int64)
         for block, values in self._golden.run(frames):
-            scores[block] = values[self.output]
+            scores[block] = values[self.output].reshape(-1, self.classes)
             if progress is not None:
                 progress(block.stop - block.start)
         return Evaluation(scores, np.argmax(scores, axis=1))
@@ -168,8 +173,7 @@ class Network:
         Returns
         -------
         dict of str to numpy.ndarray
-            int64 ``[n, *shape]`` by node name, in the order of the nodes: codes of thresholds, sums of dense layers,
-            scores of affine nodes.
+            int64 ``[n, *shape]`` by node name, in the order of the nodes: codes or sums as its type says.
         """
         frames = self._frames(frames)
         results = {node.name: np.empty((len(frames), *self.types[node.name].shape), np.int64) for node in self.nodes}

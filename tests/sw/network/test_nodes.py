@@ -66,7 +66,7 @@ def network(*nodes, output="last", shape=(4,), width=2, metadata=None) -> Networ
 
 WRONG_GRAPHS = [
     (lambda: network(PIXELS, FIRST, SIGN), ["output", "'last'"]),
-    (lambda: network(PIXELS, FIRST, SIGN, output="sign"), ["'sign'", "dense or affine", "threshold"]),
+    (lambda: network(PIXELS, FIRST, SIGN, output="sign"), ["'sign'", "output", "codes"]),
     (lambda: network(PIXELS, FIRST, SIGN, output="input"), ["'input'", "not the name of a node"]),
     (lambda: network(FIRST, PIXELS, SIGN, LAST), ["'first'", "'pixels'", "cycle"]),
     (lambda: network(Threshold("pixels", "sign", column(2)), FIRST, SIGN, LAST), ["'pixels'", "'sign'", "cycle"]),
