@@ -10,10 +10,43 @@ number of beats, not of cycles.
 from collections.abc import Generator, Iterable, Sequence
 from itertools import chain, repeat
 
-__all__ = ["Scheduled", "Timing", "offered", "scheduled", "take_all"]
+__all__ = ["Beats", "NoMoreBeats", "Scheduled", "Timing", "offered", "scheduled", "take_all"]
 
 #: What `timing` methods take and return.
 Timing = Generator[int, int, None]
+
+
+class NoMoreBeats(Exception):
+    """The source of a timing has ended."""
+
+
+class Beats:
+    """A source seen from a component that takes beat after beat.
+
+    Parameters
+    ----------
+    source : Timing
+        The beats.
+    """
+
+    def __init__(self, source: Timing):
+        self._source = source
+        self._taken: int | None = None
+
+    def take(self, earliest: int) -> int:
+        """Take the next beat no sooner than in cycle `earliest` and return the cycle.
+
+        Raises
+        ------
+        NoMoreBeats
+            There is none.
+        """
+        try:
+            available = next(self._source) if self._taken is None else self._source.send(self._taken)
+        except StopIteration:
+            raise NoMoreBeats from None
+        self._taken = max(available, earliest)
+        return self._taken
 
 
 def offered(offers: Iterable[int]) -> Timing:
