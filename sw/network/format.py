@@ -1,17 +1,23 @@
-"""The network file: version 1 of the graph description, and the tensors that go with it.
+"""The network file: the graph description in its header, and the tensors that go with it.
 
 The header's only metadata entry, ``"signfold"``, is a JSON object; nodes refer to each other by index and tensors are
-named ``node.<index>.<parameter>``, so that names of nodes are nothing but text. Weights are packed, eight bits a byte.
+named ``node.<index>.<parameter>``, so that names of nodes are nothing but text. Weights are packed to their bits.
+
+Version 1 knew thresholds, dense layers of bits, and affine scores. Version 2 adds operations and optional parameters,
+which are left out where they have the value they implicitly had: such a network's description, and so its content hash,
+is the same in both versions.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from math import prod
 
 import numpy as np
 
 from signfold.sw.errors import NetworkError
 from signfold.sw.network.container import parse_json
-from signfold.sw.network.nodes import NODES, Affine, Dense, Node, Threshold
+from signfold.sw.network.nodes import NODES, Affine, Conv, Dense, Node, Pool, Threshold
+from signfold.sw.network.nodes.levels import LEVELS
 from signfold.sw.network.types import MAX_ELEMENTS, InputType, is_int, shown
 
 __all__ = ["KEY", "MAX_FILE", "VERSION", "decode", "describe", "encode", "pack_weights"]
@@ -19,18 +25,40 @@ __all__ = ["KEY", "MAX_FILE", "VERSION", "decode", "describe", "encode", "pack_w
 #: Metadata entry of the safetensors header.
 KEY = "signfold"
 #: Version written. A reader keeps reading every version it ever read; a newer one is refused by number.
-VERSION = 1
+VERSION = 2
 
 #: Longest accepted file: half a billion weights, which unpack to as many bytes.
 MAX_FILE = 64 << 20
 
 _FORMAT = "signfold-network"
-_PARAMETERS = {"threshold": ("thresholds",), "dense": ("weights",), "affine": ("scale", "offset")}
+_WINDOW = {"stride", "padding"}
+#: Keys of each operation beside its name, operation and inputs: those it must have, and those it may have.
+_KEYS: dict[str, tuple[set[str], set[str]]] = {
+    "threshold": (set(), {"inverted"}),
+    "dense": ({"fan_in"}, {"levels"}),
+    "conv": (_WINDOW | {"shape", "pad", "groups", "levels"}, set()),
+    "maxpool": (_WINDOW | {"kernel"}, set()),
+    "sumpool": (_WINDOW | {"kernel"}, set()),
+    "affine": ({"fraction"}, set()),
+}
+_OPERATIONS_1 = ("threshold", "dense", "affine")
 
 
-def pack_weights(weights: np.ndarray) -> np.ndarray:
-    """Pack weight bits ``[channels, fan_in]``, eight a byte, the first in the least significant bit, row by row."""
-    return np.packbits(weights, axis=1, bitorder="little")
+def pack_weights(weights: np.ndarray, bits: int = 1) -> np.ndarray:
+    """Pack codes ``[channels, ...]`` of so many bits, row by row.
+
+    Bit j of a row's i-th code is bit ``i*bits + j`` of the row; eight of these a byte, the first in the least
+    significant bit, and the unused ones 0.
+    """
+    rows = weights.reshape(len(weights), -1)
+    if bits > 1:
+        rows = ((rows[:, :, None] >> np.arange(bits, dtype=np.uint8)) & 1).reshape(len(rows), -1)
+    return np.packbits(rows, axis=1, bitorder="little")
+
+
+def _width(levels: int) -> int:
+    """Return the bits of a weight's code."""
+    return (levels - 1).bit_length()
 
 
 def describe(nodes: Sequence[Node], input_type: InputType, output: str) -> tuple[dict, dict[str, np.ndarray]]:
@@ -51,13 +79,26 @@ def describe(nodes: Sequence[Node], input_type: InputType, output: str) -> tuple
         match node:
             case Dense():
                 entry["fan_in"] = node.fan_in
-                tensors[f"node.{position}.weights"] = pack_weights(node.weights)
+                if node.levels != 2:
+                    entry["levels"] = node.levels
+                tensors[f"node.{position}.weights"] = pack_weights(node.weights, _width(node.levels))
+            case Conv():
+                entry |= {"shape": list(node.weights.shape[1:]), "groups": node.groups, "levels": node.levels}
+                entry |= {"stride": list(node.stride), "padding": list(node.padding), "pad": node.pad}
+                tensors[f"node.{position}.weights"] = pack_weights(node.weights, _width(node.levels))
+            case Pool():
+                entry |= {what: list(getattr(node, what)) for what in ("kernel", "stride", "padding")}
             case Threshold():
                 tensors[f"node.{position}.thresholds"] = node.thresholds
+                if node.inverted is not None:
+                    entry["inverted"] = True
+                    tensors[f"node.{position}.inverted"] = pack_weights(node.inverted[None])[0]
             case Affine():
                 entry["fraction"] = node.fraction
                 tensors[f"node.{position}.scale"] = node.scale
                 tensors[f"node.{position}.offset"] = node.offset
+            case _:
+                raise TypeError(f"no description for {type(node).__name__}")
         entries.append(entry)
     shape = {"shape": list(input_type.shape), "bits": input_type.bits}
     return {"input": shape, "nodes": entries, "output": index[output]}, tensors
@@ -89,7 +130,7 @@ def decode(text: str | None, tensors: Mapping[str, np.ndarray], where: str) -> d
     Raises
     ------
     NetworkError
-        The header or a tensor is not what version 1 allows.
+        The header or a tensor is not what its version allows.
     """
     if text is None:
         raise NetworkError(f"{where} is not a network file: its header has no {KEY!r} entry")
@@ -97,8 +138,8 @@ def decode(text: str | None, tensors: Mapping[str, np.ndarray], where: str) -> d
     if not isinstance(header, dict) or header.get("format") != _FORMAT:
         raise NetworkError(f"{where} is not a network file: format is not {_FORMAT!r}")
     version = header.get("version")
-    if not is_int(version) or version != VERSION:
-        raise NetworkError(f"{where} has format version {shown(version)}; this program reads version {VERSION}")
+    if not is_int(version) or not 1 <= version <= VERSION:
+        raise NetworkError(f"{where} has format version {shown(version)}; this program reads versions 1 to {VERSION}")
     _keys(header, {"format", "version", "input", "nodes", "output", "metadata"}, where)
     _keys(header["input"], {"shape", "bits"}, f"{where}: input")
     if not isinstance(header["nodes"], list):
@@ -109,7 +150,7 @@ def decode(text: str | None, tensors: Mapping[str, np.ndarray], where: str) -> d
             raise NetworkError(f"{where}: node {position} has no name: {shown(entry)}")
         names.append(entry["name"])
     remaining = dict(tensors)
-    nodes = [_node(position, entry, names, remaining) for position, entry in enumerate(header["nodes"])]
+    nodes = [_node(position, entry, names, remaining, version) for position, entry in enumerate(header["nodes"])]
     if remaining:
         raise NetworkError(f"{where}: tensor {shown(min(remaining))} belongs to no node")
     output = _edge(header["output"], names, f"{where}: output", len(names))
@@ -122,11 +163,11 @@ def decode(text: str | None, tensors: Mapping[str, np.ndarray], where: str) -> d
     }
 
 
-def _keys(entry: object, keys: set[str], where: str) -> None:
-    """Refuse anything but an object with exactly these keys: what is not understood must not be ignored."""
+def _keys(entry: object, keys: set[str], where: str, optional: set[str] = frozenset()) -> None:
+    """Refuse anything but an object with these keys: what is not understood must not be ignored."""
     if not isinstance(entry, dict):
         raise NetworkError(f"{where} must be an object, not {shown(entry)}")
-    for key in sorted(entry.keys() ^ keys):
+    for key in sorted((entry.keys() - optional) ^ keys):
         raise NetworkError(f"{where}: key {shown(key)} is {'missing' if key in keys else 'not known'}")
 
 
@@ -138,43 +179,78 @@ def _edge(index: object, names: list[str], where: str, limit: int) -> str:
     return "input" if index == -1 else names[index]
 
 
-def _node(position: int, entry: dict, names: list[str], tensors: dict[str, np.ndarray]) -> Node:
+def _node(position: int, entry: dict, names: list[str], tensors: dict[str, np.ndarray], version: int) -> Node:
     """Build node `position`, taking its tensors out of `tensors`."""
     where = f"node {position} {shown(entry['name'])}"
     op = entry.get("op")
-    if not isinstance(op, str) or op not in NODES:
-        raise NetworkError(f"{where}: operation {shown(op)} is not one of {', '.join(NODES)}")
-    extra = {"dense": {"fan_in"}, "affine": {"fraction"}, "threshold": set()}[op]
-    _keys(entry, {"name", "op", "inputs"} | extra, where)
+    allowed = _OPERATIONS_1 if version == 1 else tuple(NODES)
+    if not isinstance(op, str) or op not in allowed:
+        raise NetworkError(f"{where}: operation {shown(op)} is not one of {', '.join(allowed)}")
+    needed, optional = _KEYS[op]
+    _keys(entry, {"name", "op", "inputs"} | needed, where, optional if version > 1 else set())
     inputs = entry["inputs"]
     if not isinstance(inputs, list) or len(inputs) != 1:
         raise NetworkError(f"{where}: inputs must be a list of one index, not {shown(inputs)}")
     # Only earlier nodes: that alone excludes every cycle.
     source = _edge(inputs[0], names, f"{where}: inputs", position)
-    arrays = {}
-    for parameter in _PARAMETERS[op]:
+
+    def take(parameter: str) -> np.ndarray:
         key = f"node.{position}.{parameter}"
         if key not in tensors:
             raise NetworkError(f"{where}: tensor {key!r} is missing")
-        arrays[parameter] = tensors.pop(key)
-    if op == "dense":
-        arrays["weights"] = _unpack_weights(arrays["weights"], entry["fan_in"], where)
-    elif op == "affine":
-        arrays["fraction"] = entry["fraction"]
-    return NODES[op](entry["name"], source, **arrays)
+        return tensors.pop(key)
+
+    parameters: dict[str, object] = {key: entry[key] for key in (needed | optional) & entry.keys()}
+    match op:
+        case "dense":
+            fan_in = parameters.pop("fan_in")
+            if not is_int(fan_in) or not 1 <= fan_in <= MAX_ELEMENTS:
+                raise NetworkError(f"{where}: fan_in must be an integer from 1 to {MAX_ELEMENTS}, not {shown(fan_in)}")
+            parameters["weights"] = _unpack_weights(take("weights"), fan_in, parameters.get("levels", 2), where)
+        case "conv":
+            shape = parameters.pop("shape")
+            if not isinstance(shape, list) or len(shape) != 3 or not all(is_int(size) and size > 0 for size in shape):
+                raise NetworkError(f"{where}: shape must be three integers of at least 1, not {shown(shape)}")
+            if prod(shape) > MAX_ELEMENTS:
+                raise NetworkError(f"{where}: shape {shown(shape)} holds more than {MAX_ELEMENTS} elements")
+            codes = _unpack_weights(take("weights"), prod(shape), parameters["levels"], where)
+            parameters["weights"] = codes.reshape(-1, *shape)
+        case "threshold":
+            parameters["thresholds"] = take("thresholds")
+            if "inverted" in parameters:
+                if entry["inverted"] is not True:
+                    raise NetworkError(f"{where}: inverted must be true or absent, not {shown(entry['inverted'])}")
+                rows = len(parameters["thresholds"]) if parameters["thresholds"].ndim else 0
+                row = take("inverted")[None]
+                parameters["inverted"] = _unpack_bits(row, rows, "inverted", where, f"{rows} channels")[0].astype(bool)
+        case "affine":
+            parameters |= {what: take(what) for what in ("scale", "offset")}
+    return NODES[op](entry["name"], source, **parameters)
 
 
-def _unpack_weights(packed: np.ndarray, fan_in: object, where: str) -> np.ndarray:
-    """Undo `pack_weights`; a row's unused bits must be zero, so that one network has one file."""
-    if not is_int(fan_in) or not 1 <= fan_in <= MAX_ELEMENTS:
-        raise NetworkError(f"{where}: fan_in must be an integer from 1 to {MAX_ELEMENTS}, not {shown(fan_in)}")
-    if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != -(-fan_in // 8) or not len(packed):
+def _unpack_weights(packed: np.ndarray, fan_in: int, levels: object, where: str) -> np.ndarray:
+    """Undo `pack_weights`: uint8 codes ``[channels, fan_in]``."""
+    if not is_int(levels) or levels not in LEVELS:
+        raise NetworkError(f"{where}: levels must be one of {', '.join(map(str, LEVELS))}, not {shown(levels)}")
+    width = _width(levels)
+    bits = _unpack_bits(packed, fan_in * width, "weights", where, f"fan-in {fan_in}")
+    if width == 1:
+        return bits
+    codes = np.zeros((len(bits), fan_in), np.uint8)
+    for plane in range(width):
+        codes |= bits[:, plane::width] << plane
+    return codes
+
+
+def _unpack_bits(packed: np.ndarray, count: int, what: str, where: str, size: str) -> np.ndarray:
+    """Return bits ``[rows, count]``; the unused ones of a row must be zero, so that one network has one file."""
+    if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != -(-count // 8) or 0 in packed.shape:
         raise NetworkError(
-            f"{where}: packed weights must be uint8 [channels, {-(-fan_in // 8)}] for fan-in {fan_in}, "
+            f"{where}: packed {what} must be uint8 rows of {-(-count // 8)} for {size}, "
             f"not {packed.dtype} {packed.shape}"
         )
-    if fan_in % 8:
-        unused = np.flatnonzero(packed[:, -1] >> (fan_in % 8))
+    if count % 8:
+        unused = np.flatnonzero(packed[:, -1] >> (count % 8))
         if len(unused):
-            raise NetworkError(f"{where}: packed weights of channel {int(unused[0])} have bits beyond fan-in {fan_in}")
-    return np.unpackbits(packed, axis=1, count=fan_in, bitorder="little")
+            raise NetworkError(f"{where}: packed {what} of channel {int(unused[0])} have bits beyond {size}")
+    return np.unpackbits(packed, axis=1, count=count, bitorder="little")

@@ -117,7 +117,8 @@ def tensor(name, value):
 # Node 0 thresholds [1|5, 1], node 1 weights [3, 5], node 2 thresholds [3, 1], node 3 weights [2, 3], node 4 affine.
 DAMAGES = [
     (put("other", "format"), "format"),
-    (put(2, "version"), "version 2"),
+    (put(3, "version"), "version 3"),
+    (put(0, "version"), "version 0"),
     (put(True, "version"), "version True"),
     (put("1", "version"), "version '1'"),
     (drop("version"), "version None"),
@@ -137,7 +138,7 @@ DAMAGES = [
     (put("input", "nodes", 1, "name"), "'input'"),
     (put("", "nodes", 1, "name"), "name"),
     (put("\ud800", "nodes", 1, "name"), "Unicode"),
-    (put("conv", "nodes", 1, "op"), "'conv'"),
+    (put("pool", "nodes", 1, "op"), "'pool'"),
     (put(["dense"], "nodes", 1, "op"), "['dense']"),
     (put(9, "nodes", 1, "stride"), "'stride' is not known"),
     (drop("nodes", 1, "fan_in"), "'fan_in' is missing"),
