@@ -1,41 +1,32 @@
-"""The golden model: exact evaluation of an integer network on packed bits.
+"""The golden model: exact evaluation of an integer network, fast enough for whole test sets.
 
-A bipolar sum of n products is ``n - 2 * popcount(a XOR w)``, 64 products a machine word. Frames go through the whole
-network in blocks small enough for the cache; nothing is rounded anywhere.
+Binary dense layers run on packed bits, other sums of products as matrix products of integers held in floats, which are
+exact within the bounds that the types of the values give. Frames go through the whole network in blocks of bounded
+memory; nothing is rounded anywhere.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
-from signfold.sw.network.nodes import Affine, Dense, Node, Threshold
+from signfold.sw.network.nodes import Affine, Conv, Dense, Node, Pool, Threshold
+from signfold.sw.network.products import BitDense, MatrixDense, sum_type
 from signfold.sw.network.types import ValueType
+from signfold.sw.network.windows import DepthwiseConv, MatrixConv, pool
 
-__all__ = ["GoldenModel", "pack_words"]
+__all__ = ["GoldenModel"]
 
-#: Sums of one layer held at a time: XOR words, counts and sums of a block then stay within a megabyte of cache.
+#: Sums of one layer held at a time. Of dense layers: XOR words, counts and sums of a block then stay within a megabyte
+#: of cache; images need more frames at a time, so that their last layers make matrices worth multiplying.
 BLOCK_SUMS = 1 << 16
+BLOCK_PIXELS = 1 << 21
 #: Frames a block, so that a narrow network does not unpack too many input codes at once.
 BLOCK_FRAMES = 256
-
-
-def pack_words(bits: np.ndarray) -> np.ndarray:
-    """Pack bits into 64-bit words.
-
-    Parameters
-    ----------
-    bits : numpy.ndarray
-        uint8 ``[rows, n]`` of 0 and 1.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint64 ``[rows, ceil(n / 64)]``; bit i of a row is bit ``i % 64`` of word ``i // 64``, unused bits are 0.
-    """
-    rows, count = bits.shape
-    octets = np.zeros((rows, -(-count // 64) * 8), np.uint8)
-    octets[:, : -(-count // 8)] = np.packbits(bits, axis=1, bitorder="little")
-    return octets.view("<u8").astype(np.uint64, copy=False)
+#: Planes of codes up to which packed bits are faster than a matrix product.
+BIT_PLANES = 2
+#: Levels above which thresholds are searched instead of compared one by one.
+COMPARED = 16
 
 
 class GoldenModel:
@@ -51,71 +42,83 @@ class GoldenModel:
 
     def __init__(self, nodes: Sequence[Node], types: dict[str, ValueType]) -> None:
         self._nodes = tuple(nodes)
-        self._types = types
-        # Words outermost: one word of all channels is contiguous, which is the inner loop of `_dense`.
-        self._words = {
-            node.name: np.ascontiguousarray(pack_words(node.weights).T)
-            for node in self._nodes
-            if isinstance(node, Dense)
-        }
+        self._evaluate = {node.name: _prepare(node, types[node.input], types[node.name]) for node in self._nodes}
+        # The last reader of a value, after which it can go.
+        self._last = {name: node.name for node in self._nodes for name in node.inputs}
         widest = max(types[node.name].elements for node in self._nodes)
-        self._block = max(1, min(BLOCK_FRAMES, BLOCK_SUMS // widest))
+        images = any(isinstance(node, (Conv, Pool)) for node in self._nodes)
+        self._block = max(1, min(BLOCK_FRAMES, (BLOCK_PIXELS if images else BLOCK_SUMS) // widest))
 
-    def run(self, frames: np.ndarray) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
+    def run(
+        self, frames: np.ndarray, keep: Collection[str] | None = None
+    ) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
         """Evaluate block by block.
 
         Parameters
         ----------
         frames : numpy.ndarray
             Codes ``[n, *shape]``, within the range of the input.
+        keep : collection of str, optional
+            Names of the nodes whose results are wanted; all by default.
 
         Yields
         ------
         slice
             Frames of this block.
         dict of str to numpy.ndarray
-            int64 or uint8 result of every node for these frames, by node name.
+            Results of these frames by node name, in the order of the nodes: integers ``[n, *shape]`` of any width.
         """
         for start in range(0, len(frames), self._block):
             block = slice(start, min(start + self._block, len(frames)))
             values = {"input": frames[block]}
             for node in self._nodes:
-                values[node.name] = self._evaluate(node, values[node.input])
-            del values["input"]
+                values[node.name] = self._evaluate[node.name](values[node.input])
+                for name in node.inputs:
+                    if self._last[name] == node.name and (name == "input" or (keep is not None and name not in keep)):
+                        del values[name]
             yield block, values
 
-    def _evaluate(self, node: Node, value: np.ndarray) -> np.ndarray:
-        match node:
-            case Threshold():
-                return self._threshold(node, value)
-            case Dense():
-                return self._dense(node, value)
-            case Affine():
-                return value * node.scale + node.offset
-        raise TypeError(f"no evaluation for {type(node).__name__}")
 
-    def _threshold(self, node: Threshold, value: np.ndarray) -> np.ndarray:
-        codes = np.zeros(value.shape, np.uint8)
-        trailing = (1,) * (value.ndim - 2)
+def _prepare(node: Node, value: ValueType, result: ValueType) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the evaluation of a node that reads `value`."""
+    match node:
+        case Threshold():
+            return partial(_threshold, node, _thresholds(node, value))
+        case Dense() if node.levels == 2 and value.bits <= BIT_PLANES:
+            return BitDense(node, value)
+        case Dense():
+            return MatrixDense(node, value, result)
+        case Conv() if node.depthwise:
+            return DepthwiseConv(node, value, result)
+        case Conv():
+            return MatrixConv(node, value, result)
+        case Pool():
+            return partial(pool, node, source=value, result=result)
+        case Affine():
+            return partial(_affine, node)
+    raise TypeError(f"no evaluation for {type(node).__name__}")
+
+
+def _thresholds(node: Threshold, value: ValueType) -> np.ndarray:
+    """Return the thresholds ``[channels, levels]`` in the type they are compared in, no wider than what is read."""
+    return node.thresholds.astype(np.int16 if value.kind == "code" else sum_type(value))
+
+
+def _threshold(node: Threshold, thresholds: np.ndarray, value: np.ndarray) -> np.ndarray:
+    last = np.moveaxis(value, 1, -1)
+    if node.levels <= COMPARED:
+        codes = np.zeros(last.shape, np.uint8)
         for level in range(node.levels):
-            codes += value >= node.thresholds[:, level].reshape(-1, *trailing)
-        if node.inverted is not None:
-            codes = np.where(node.inverted.reshape(-1, *trailing), np.uint8(node.levels) - codes, codes)
-        return codes
+            codes += last >= thresholds[:, level]
+    else:
+        codes = np.empty(last.shape, np.uint8)
+        for channel in range(last.shape[-1]):
+            row = thresholds[channel % len(thresholds)]
+            codes[..., channel] = np.searchsorted(row, last[..., channel], side="right")
+    if node.inverted is not None:
+        codes = np.where(node.inverted, np.uint8(node.levels) - codes, codes)
+    return np.moveaxis(codes, -1, 1)
 
-    def _dense(self, node: Dense, value: np.ndarray) -> np.ndarray:
-        codes = value.reshape(len(value), -1)
-        words = self._words[node.name]
-        sums = np.zeros((len(codes), node.channels), np.int64)
-        differing = np.empty(sums.shape, np.uint64)
-        counts = np.empty(sums.shape, np.uint8)
-        for plane in range(self._types[node.input].bits):
-            packed = pack_words((codes >> plane) & 1)
-            # A sum of popcounts is at most the fan-in.
-            total = np.zeros(sums.shape, np.uint16 if node.fan_in < 1 << 16 else np.uint32)
-            for index, word in enumerate(words):
-                np.bitwise_xor(packed[:, index, None], word, out=differing)
-                np.bitwise_count(differing, out=counts)
-                total += counts
-            sums += (node.fan_in - 2 * total.astype(np.int64)) << plane
-        return sums
+
+def _affine(node: Affine, value: np.ndarray) -> np.ndarray:
+    return value.reshape(len(value), -1).astype(np.int64) * node.scale + node.offset

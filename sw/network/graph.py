@@ -156,7 +156,7 @@ class Network:
         """
         frames = self._frames(frames)
         scores = np.empty((len(frames), self.classes), np.int64)
-        for block, values in self._golden.run(frames):
+        for block, values in self._golden.run(frames, keep={self.output}):
             scores[block] = values[self.output].reshape(-1, self.classes)
             if progress is not None:
                 progress(block.stop - block.start)
