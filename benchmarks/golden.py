@@ -4,9 +4,9 @@
     python benchmarks/golden.py --json         # the same numbers for programs
 
 CNV is the VGG-like network of FINN (Umuroglu et al., FPGA 2017): 3x3 convolutions without padding of 64, 64, 128, 128,
-256 and 256 channels with a 2x2 maximum after the second and fourth, dense layers of 512, 512 and 10, everything one bit;
-here on 8-bit pixels without an input layer of its own. The plain integer evaluation that tests compare with runs on a
-few of the frames; its time is scaled to a frame.
+256 and 256 channels with a 2x2 maximum after the second and fourth, dense layers of 512, 512 and 10, everything one
+bit; here on 8-bit pixels without an input layer of its own. The plain integer evaluation that tests compare with runs
+on a few of the frames; its time is scaled to a frame.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """The golden model: exact evaluation of an integer network, fast enough for whole test sets.
 
-Binary dense layers run on packed bits, other sums of products as matrix products of integers held in floats, which are
-exact within the bounds that the types of the values give. Frames go through the whole network in blocks of bounded
-memory; nothing is rounded anywhere.
+Dense layers of bits on bits run on packed words, other sums of products as matrix products of integers held in floats,
+which are exact within the bounds that the types of the values give. Frames go through the whole network in blocks of
+bounded memory; nothing is rounded anywhere.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from signfold.sw.network.nodes import Affine, Conv, Dense, Node, Pool, Threshold
-from signfold.sw.network.products import BitDense, MatrixDense, sum_type
+from signfold.sw.network.products import BitDense, MatrixDense, one_thread, sum_type
 from signfold.sw.network.types import ValueType
 from signfold.sw.network.windows import DepthwiseConv, MatrixConv, pool
 
@@ -23,8 +23,6 @@ BLOCK_SUMS = 1 << 16
 BLOCK_PIXELS = 1 << 21
 #: Frames a block, so that a narrow network does not unpack too many input codes at once.
 BLOCK_FRAMES = 256
-#: Planes of codes up to which packed bits are faster than a matrix product.
-BIT_PLANES = 2
 #: Levels above which thresholds are searched instead of compared one by one.
 COMPARED = 16
 
@@ -70,13 +68,18 @@ class GoldenModel:
         """
         for start in range(0, len(frames), self._block):
             block = slice(start, min(start + self._block, len(frames)))
-            values = {"input": frames[block]}
-            for node in self._nodes:
-                values[node.name] = self._evaluate[node.name](values[node.input])
-                for name in node.inputs:
-                    if self._last[name] == node.name and (name == "input" or (keep is not None and name not in keep)):
-                        del values[name]
+            with one_thread():
+                values = self._block_values(frames[block], keep)
             yield block, values
+
+    def _block_values(self, frames: np.ndarray, keep: Collection[str] | None) -> dict[str, np.ndarray]:
+        values = {"input": frames}
+        for node in self._nodes:
+            values[node.name] = self._evaluate[node.name](values[node.input])
+            for name in node.inputs:
+                if self._last[name] == node.name and (name == "input" or (keep is not None and name not in keep)):
+                    del values[name]
+        return values
 
 
 def _prepare(node: Node, value: ValueType, result: ValueType) -> Callable[[np.ndarray], np.ndarray]:
@@ -84,8 +87,8 @@ def _prepare(node: Node, value: ValueType, result: ValueType) -> Callable[[np.nd
     match node:
         case Threshold():
             return partial(_threshold, node, _thresholds(node, value))
-        case Dense() if node.levels == 2 and value.bits <= BIT_PLANES:
-            return BitDense(node, value)
+        case Dense() if node.levels == 2 and value.bits == 1:
+            return BitDense(node)
         case Dense():
             return MatrixDense(node, value, result)
         case Conv() if node.depthwise:

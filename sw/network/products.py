@@ -5,12 +5,16 @@ floats hold integers up to 2**24 (single) and 2**53 (double) exactly. A fan-in i
 at most 255 in magnitude, so bounds stay below 2**40: double precision always suffices.
 """
 
+from contextlib import AbstractContextManager
+from functools import cache
+
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from signfold.sw.network.nodes import Dense
 from signfold.sw.network.types import ValueType
 
-__all__ = ["BitDense", "Matrix", "MatrixDense", "pack_words", "sum_type"]
+__all__ = ["BitDense", "Matrix", "MatrixDense", "one_thread", "pack_words", "sum_type"]
 
 #: Weights that are held as floats; of larger layers they are converted as they are used.
 HELD = 1 << 24
@@ -41,29 +45,39 @@ def sum_type(value: ValueType) -> np.dtype:
 
 
 class BitDense:
-    """Bipolar sums of bits: ``n - 2 * popcount(a XOR w)``, 64 products a machine word, for every plane of the codes."""
+    """Bipolar sums of bits with bits: ``n - 2 * popcount(a XOR w)``, 64 products a machine word."""
 
-    def __init__(self, node: Dense, value: ValueType) -> None:
-        self._fan_in, self._channels, self._planes = node.fan_in, node.channels, value.bits
+    def __init__(self, node: Dense) -> None:
+        self._fan_in, self._channels = node.fan_in, node.channels
         # Words outermost: one word of all channels is contiguous, which is the inner loop.
         self._words = np.ascontiguousarray(pack_words(node.weights).T)
 
     def __call__(self, value: np.ndarray) -> np.ndarray:
-        """Return int64 ``[n, channels]``."""
-        codes = value.reshape(len(value), -1)
-        sums = np.zeros((len(codes), self._channels), np.int64)
-        differing = np.empty(sums.shape, np.uint64)
-        counts = np.empty(sums.shape, np.uint8)
-        for plane in range(self._planes):
-            packed = pack_words((codes >> plane) & 1)
-            # A sum of popcounts is at most the fan-in.
-            total = np.zeros(sums.shape, np.uint16 if self._fan_in < 1 << 16 else np.uint32)
-            for index, word in enumerate(self._words):
-                np.bitwise_xor(packed[:, index, None], word, out=differing)
-                np.bitwise_count(differing, out=counts)
-                total += counts
-            sums += (self._fan_in - 2 * total.astype(np.int64)) << plane
-        return sums
+        """Return int32 ``[n, channels]``."""
+        packed = pack_words(value.reshape(len(value), -1))
+        differing = np.empty((len(packed), self._channels), np.uint64)
+        counts = np.empty(differing.shape, np.uint8)
+        # A sum of popcounts is at most the fan-in.
+        total = np.zeros(differing.shape, np.uint16 if self._fan_in < 1 << 16 else np.uint32)
+        for index, word in enumerate(self._words):
+            np.bitwise_xor(packed[:, index, None], word, out=differing)
+            np.bitwise_count(differing, out=counts)
+            total += counts
+        return self._fan_in - 2 * total.astype(np.int32)
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def one_thread() -> AbstractContextManager:
+    """Return a context in which NumPy's matrix products use one thread.
+
+    The products of a block are small: on a busy machine the threads of such a product wait for one another many times
+    longer than they compute.
+    """
+    return _libraries().limit(limits=1, user_api="blas")
 
 
 class Matrix:

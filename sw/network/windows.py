@@ -15,7 +15,7 @@ from signfold.sw.network.types import ValueType
 __all__ = ["DepthwiseConv", "MatrixConv", "pool"]
 
 #: Numbers that the rows of a convolution's matrix hold at a time.
-WINDOWS = 1 << 19
+WINDOWS = 1 << 18
 
 
 class MatrixConv:
