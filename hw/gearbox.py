@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_integer
 from signfold.hw.shapes import beat_layout
+from signfold.hw.timing import Beats, Scheduled, Timing
 
 __all__ = ["Narrower", "NarrowerParameters", "Widener", "WidenerParameters", "gearboxes"]
 
@@ -31,7 +32,7 @@ def gearboxes(
 
 
 @dataclass(frozen=True)
-class _GearboxParameters:
+class _GearboxParameters(Scheduled):
     """Frames of `elements` codes of `bits` bits, `lanes_in` a beat at the input and `lanes_out` at the output.
 
     A frame's beats carry its codes in order, lane 0 first; lanes past the end of the frame hold 0 at the output and are
@@ -101,10 +102,14 @@ class WidenerParameters(_GearboxParameters):
     def _wide_narrow(self):
         return self.lanes_out, self.lanes_in
 
-    def schedule(self, offers: list[int]) -> list[int]:
-        """Return the cycles at which a frame's output beats appear for the cycles of its input beats, none stalled."""
+    def timing(self, source: Timing) -> Timing:
+        """Yield the cycles at which output beats become available; see `signfold.hw.timing`."""
+        beats, left = Beats(source), 0
         ratio = self.lanes_out // self.lanes_in
-        return [offers[min(i + ratio, len(offers)) - 1] + 1 for i in range(0, len(offers), ratio)]
+        while True:
+            for first in range(0, self.beats_in, ratio):
+                complete = max(beats.take(left) for _ in range(first, min(first + ratio, self.beats_in)))
+                left = yield complete + 1
 
     def create(self) -> "Widener":
         """Return the gateware."""
@@ -129,14 +134,16 @@ class NarrowerParameters(_GearboxParameters):
         """Output beats made of a frame's final input beat."""
         return self.beats_out - (self.beats_in - 1) * (self.lanes_in // self.lanes_out)
 
-    def schedule(self, offers: list[int]) -> list[int]:
-        """Return the cycles at which a frame's output beats appear, if those before are taken at once."""
+    def timing(self, source: Timing) -> Timing:
+        """Yield the cycles at which output beats become available; see `signfold.hw.timing`."""
+        beats, left = Beats(source), 0
         ratio = self.lanes_in // self.lanes_out
-        appear = []
-        for i, offer in enumerate(offers):
-            start = max(offer, appear[-1] if appear else offer) + 1
-            appear += range(start, start + (ratio if i < len(offers) - 1 else self.final_parts))
-        return appear
+        while True:
+            for beat in range(self.beats_in):
+                # The next beat enters while the last part leaves.
+                left = beats.take(left)
+                for _ in range(ratio if beat < self.beats_in - 1 else self.final_parts):
+                    left = yield left + 1
 
     def create(self) -> "Narrower":
         """Return the gateware."""

@@ -11,12 +11,13 @@ from amaranth.lib.wiring import In, Out
 from signfold.hw.check import check_integer, frozen_array
 from signfold.hw.rom import RomParameters
 from signfold.hw.shapes import beat_layout
+from signfold.hw.timing import Scheduled, Timing, register
 
 __all__ = ["PixelParameters", "PixelStage"]
 
 
 @dataclass(frozen=True, eq=False)
-class PixelParameters:
+class PixelParameters(Scheduled):
     """Integer thresholds on the input of a network.
 
     Parameters
@@ -83,9 +84,9 @@ class PixelParameters:
         """Return the bits (frames x elements) of the codes (frames x elements)."""
         return (np.asarray(frames)[..., None] >= self.thresholds).sum(axis=-1)
 
-    def schedule(self, offers: list[int]) -> list[int]:
-        """Return the cycles at which a frame's output beats become available for the cycles of its input beats."""
-        return [offer + self.LATENCY for offer in offers]
+    def timing(self, source: Timing) -> Timing:
+        """Yield the cycles at which output beats become available, for whole frames; see `signfold.hw.timing`."""
+        return register(source)
 
     def create(self) -> "PixelStage":
         """Return the gateware."""

@@ -10,12 +10,13 @@ from amaranth.lib.wiring import In, Out
 from signfold.hw.check import check_integer, frozen_array
 from signfold.hw.rom import RomParameters
 from signfold.hw.shapes import beat_layout, result_layout
+from signfold.hw.timing import Scheduled, Timing, register
 
 __all__ = ["ScoreParameters", "ScoreUnit"]
 
 
 @dataclass(frozen=True, eq=False)
-class ScoreParameters:
+class ScoreParameters(Scheduled):
     """Scores of the classes: bipolar sums, or an integer multiple and offset of each.
 
     Parameters
@@ -96,9 +97,9 @@ class ScoreParameters:
             scores = scores * self.scale + self.offset
         return scores, scores.argmax(axis=1)
 
-    def schedule(self, offers: list[int]) -> list[int]:
-        """Return the cycles at which results become available for the cycles of the sums, if all are taken at once."""
-        return [offer + self.LATENCY for offer in offers]
+    def timing(self, source: Timing) -> Timing:
+        """Yield the cycles at which results become available; see `signfold.hw.timing`."""
+        return register(register(source))
 
     def create(self) -> "ScoreUnit":
         """Return the gateware."""

@@ -1,5 +1,6 @@
 """Stream plumbing that knows nothing of networks: a queue in block RAM or registers."""
 
+from collections import deque
 from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Module, Shape
@@ -7,12 +8,13 @@ from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_integer
+from signfold.hw.timing import Beats, Scheduled, Timing
 
 __all__ = ["Queue", "QueueParameters"]
 
 
 @dataclass(frozen=True)
-class QueueParameters:
+class QueueParameters(Scheduled):
     """First-in first-out queue of a stream.
 
     Parameters
@@ -41,19 +43,17 @@ class QueueParameters:
         """Return what comes out when `payloads` go in: the same, in order."""
         return list(payloads)
 
-    def schedule(self, offers: list[int]) -> list[int]:
-        """Return the cycles at which payloads offered in the given cycles become available, if all are taken at once.
+    def timing(self, source: Timing) -> Timing:
+        """Yield the cycles at which payloads become available; see `signfold.hw.timing`.
 
-        Parameters
-        ----------
-        offers : list of int
-            Ascending cycle numbers.
+        A payload goes into a memory of depth - 1 places and from there, when the one before has left, into a register.
         """
-        available = []
-        for offer in offers:
-            earliest = available[-1] + 1 if available else offer
-            available.append(max(offer + self.LATENCY, earliest))
-        return available
+        beats, left = Beats(source), 0
+        fetched = deque(maxlen=self.depth - 1)
+        while True:
+            written = beats.take(fetched[0] + 1 if len(fetched) == fetched.maxlen else 0)
+            fetched.append(max(written + 1, left))
+            left = yield fetched[-1] + 1
 
     def create(self) -> "Queue":
         """Return the gateware."""
@@ -62,6 +62,8 @@ class QueueParameters:
 
 class Queue(wiring.Component):
     """Queue of `parameters.depth` payloads; latency `QueueParameters.LATENCY`, throughput one payload a cycle.
+
+    Except at depth 2: there it is one every other cycle.
 
     Parameters
     ----------

@@ -5,12 +5,16 @@ its next output beat becomes available and is sent the cycle at which that beat 
 `source` is such a generator for the beats at its input. A beat that is available in cycle t with the consumer ready
 transfers in cycle t. A chain of such generators follows stalls from either end exactly, at a cost that grows with the
 number of beats, not of cycles.
+
+No beat is available before the cycle after that in which the one before was taken. A generator ends, by returning or
+with `NoMoreBeats`, when its source does; the beats of frames that are not whole are lost. The first cycle after reset,
+in which components with a table do not take beats, does not count: cycles are numbered from the second one on.
 """
 
-from collections.abc import Generator, Iterable, Sequence
-from itertools import chain, repeat
+from collections.abc import Callable, Generator, Iterable, Sequence
+from itertools import count
 
-__all__ = ["Beats", "NoMoreBeats", "Scheduled", "Timing", "offered", "scheduled", "take_all"]
+__all__ = ["Beats", "NoMoreBeats", "Scheduled", "Timing", "offered", "register", "scheduled", "take_all"]
 
 #: What `timing` methods take and return.
 Timing = Generator[int, int, None]
@@ -43,7 +47,7 @@ class Beats:
         """
         try:
             available = next(self._source) if self._taken is None else self._source.send(self._taken)
-        except StopIteration:
+        except (StopIteration, NoMoreBeats):
             raise NoMoreBeats from None
         self._taken = max(available, earliest)
         return self._taken
@@ -63,27 +67,47 @@ def offered(offers: Iterable[int]) -> Timing:
         earliest = taken + 1
 
 
-def take_all(timing: Timing, *, ready: Sequence[int] = ()) -> list[int]:
+def register(source: Timing) -> Timing:
+    """Yield the beats of `source` through a register that takes one while it is empty or being emptied.
+
+    Parameters
+    ----------
+    source : Timing
+        The beats.
+    """
+    beats = Beats(source)
+    emptied = 0
+    while True:
+        emptied = yield beats.take(emptied) + 1
+
+
+def take_all(timing: Timing, *, ready: Sequence[int] | Callable[[int], bool] = ()) -> list[int]:
     """Take every beat and return the cycles of the transfers.
 
     Parameters
     ----------
     timing : Timing
         The last stage.
-    ready : sequence of int
-        Earliest cycle in which each beat is taken; beats past its end are taken at once.
+    ready : sequence of int or callable
+        Earliest cycle in which each beat is taken, beats past its end being taken at once; or a function that tells of
+        a cycle whether the consumer is ready in it.
     """
     taken = []
-    for least in chain(ready, repeat(0)):
+    while True:
         try:
             available = timing.send(taken[-1]) if taken else next(timing)
-        except StopIteration:
-            break
-        taken.append(max(available, least))
-    return taken
+        except (StopIteration, NoMoreBeats):
+            return taken
+        if callable(ready):
+            available = next(cycle for cycle in count(available) if ready(cycle))
+        elif len(taken) < len(ready):
+            available = max(available, ready[len(taken)])
+        taken.append(available)
 
 
-def scheduled(stages: Iterable["Scheduled"], offers: Iterable[int], *, ready: Sequence[int] = ()) -> list[int]:
+def scheduled(
+    stages: Iterable["Scheduled"], offers: Iterable[int], *, ready: Sequence[int] | Callable[[int], bool] = ()
+) -> list[int]:
     """Return the cycles in which the output beats of a chain of components transfer.
 
     Parameters
@@ -92,7 +116,7 @@ def scheduled(stages: Iterable["Scheduled"], offers: Iterable[int], *, ready: Se
         Parameters of the components, first to last; all are idle before.
     offers : iterable of int
         Cycles in which the input beats are offered.
-    ready : sequence of int
+    ready : sequence of int or callable
         See `take_all`.
     """
     timing = offered(offers)

@@ -1,4 +1,6 @@
-"""Each stage of the stream against its `compute` and `schedule`, with and without stalls."""
+"""Each stage of the stream against its `compute` and its timing, with stalls from both ends."""
+
+import random
 
 import numpy as np
 import pytest
@@ -10,7 +12,10 @@ from signfold.hw.score import ScoreParameters
 from signfold.hw.shapes import beat_layout
 from signfold.hw.stream import QueueParameters
 from signfold.sim.streams import run_stream
+from signfold.sim.timed import check_timing, paced
 
+#: Cycles of pauses a beat, of the source and of the consumer; None: a consumer that is ready by the cycle.
+PACES = [(0, 0), (1, 1), (0, 3), (3, 0), (0.5, None), (0, None)]
 STALLS = [(0, 0), (0.5, 0.5), (0, 0.8), (0.8, 0)]
 FRAMES = 5
 
@@ -37,30 +42,45 @@ def check(parameters, inputs, expected, stall_in, stall_out):
         assert [cycle - first for cycle in run.output_cycles[:beats_out]] == parameters.schedule(list(range(beats_in)))
 
 
-@pytest.mark.parametrize(("stall_in", "stall_out"), STALLS)
-def test_queue(stall_in, stall_out):
-    parameters = QueueParameters(beat_layout(1, 8), 5)
-    inputs = packets(np.arange(40).reshape(FRAMES, 8), 1)
-    check(parameters, inputs, inputs, stall_in, stall_out)
+def check_exactly(parameters, inputs, expected, pace_in, pace_out):
+    """Compare outputs and the cycles of all transfers; return the run."""
+    rng = random.Random(f"{pace_in} {pace_out}")
+    pattern = [rng.random() < 0.6 for _ in range(97)]
+
+    def ready_by_the_cycle(cycle):
+        return pattern[cycle % len(pattern)]
+
+    ready = ready_by_the_cycle if pace_out is None else paced(rng, len(expected), pace_out)
+    run = check_timing(parameters, inputs, count=len(expected), offers=paced(rng, len(inputs), pace_in), ready=ready)
+    assert run.outputs == expected
+    return run
 
 
-@pytest.mark.parametrize(("stall_in", "stall_out"), STALLS)
+@pytest.mark.parametrize(("pace_in", "pace_out"), PACES)
+@pytest.mark.parametrize("depth", [2, 3, 5])
+def test_queue(depth, pace_in, pace_out):
+    parameters = QueueParameters(beat_layout(1, 8), depth)
+    inputs = packets(np.arange(80).reshape(FRAMES, 16), 1)
+    check_exactly(parameters, inputs, inputs, pace_in, pace_out)
+
+
+@pytest.mark.parametrize(("pace_in", "pace_out"), PACES)
 @pytest.mark.parametrize("shape", [(12, 1, 4), (13, 1, 4), (13, 2, 6), (3, 3, 9), (1, 1, 2)], ids=str)
-def test_widener(shape, stall_in, stall_out):
+def test_widener(shape, pace_in, pace_out):
     elements, lanes_in, lanes_out = shape
     parameters = WidenerParameters(elements, 3, lanes_in, lanes_out)
     frames = np.random.default_rng(elements).integers(0, 8, (FRAMES, elements))
-    check(parameters, packets(frames, lanes_in), packets(frames, lanes_out), stall_in, stall_out)
+    check_exactly(parameters, packets(frames, lanes_in), packets(frames, lanes_out), pace_in, pace_out)
 
 
-@pytest.mark.parametrize(("stall_in", "stall_out"), STALLS)
+@pytest.mark.parametrize(("pace_in", "pace_out"), PACES)
 @pytest.mark.parametrize("shape", [(12, 4, 1), (13, 4, 1), (13, 6, 2), (3, 9, 3), (1, 2, 1)], ids=str)
-def test_narrower(shape, stall_in, stall_out):
+def test_narrower(shape, pace_in, pace_out):
     elements, lanes_in, lanes_out = shape
     parameters = NarrowerParameters(elements, 3, lanes_in, lanes_out)
     frames = np.random.default_rng(elements).integers(0, 8, (FRAMES, elements))
     # Lanes past the end of a frame hold anything at the input and 0 at the output.
-    check(parameters, packets(frames, lanes_in, fill=5), packets(frames, lanes_out), stall_in, stall_out)
+    check_exactly(parameters, packets(frames, lanes_in, fill=5), packets(frames, lanes_out), pace_in, pace_out)
 
 
 @pytest.mark.parametrize("lanes", [(4, 6), (6, 4), (5, 3), (7, 7), (1, 8), (8, 1)], ids=str)
@@ -72,15 +92,17 @@ def test_gearboxes_meet_at_the_common_divisor(lanes):
     assert beats == [beat["codes"] for beat in packets([frame], lanes[1])]
 
 
-@pytest.mark.parametrize(("stall_in", "stall_out"), STALLS)
+@pytest.mark.parametrize(("pace_in", "pace_out"), PACES)
 @pytest.mark.parametrize(("elements", "bits", "lanes", "shared"), [(9, 8, 1, True), (9, 8, 4, False), (5, 1, 8, False)])
-def test_pixels(elements, bits, lanes, shared, stall_in, stall_out):
+def test_pixels(elements, bits, lanes, shared, pace_in, pace_out):
     rng = np.random.default_rng(elements)
     thresholds = rng.integers(0, (1 << bits) + 1, (1 if shared else elements, 1))
     parameters = PixelParameters(elements, bits, thresholds, lanes)
     frames = rng.integers(0, 1 << bits, (FRAMES, elements))
     fill = (1 << bits) - 1
-    check(parameters, packets(frames, lanes, fill), packets(parameters.compute(frames), lanes), stall_in, stall_out)
+    check_exactly(
+        parameters, packets(frames, lanes, fill), packets(parameters.compute(frames), lanes), pace_in, pace_out
+    )
 
 
 @pytest.mark.parametrize("shared", [True, False], ids=["one threshold", "one each"])
@@ -102,10 +124,10 @@ def test_short_and_long_packets_make_whole_frames(shared, stall):
     assert run.outputs == packets(parameters.compute(expected), 3)
 
 
-@pytest.mark.parametrize(("stall_in", "stall_out"), STALLS)
+@pytest.mark.parametrize(("pace_in", "pace_out"), PACES)
 @pytest.mark.parametrize("affine", [False, True])
 @pytest.mark.parametrize("classes", [1, 2, 10])
-def test_scores(classes, affine, stall_in, stall_out):
+def test_scores(classes, affine, pace_in, pace_out):
     rng = np.random.default_rng(classes)
     scales = {"scale": rng.integers(-9, 90, classes), "offset": rng.integers(-99, 99, classes)} if affine else {}
     parameters = ScoreParameters(9, 3, classes, **scales)
@@ -118,7 +140,7 @@ def test_scores(classes, affine, stall_in, stall_out):
         for k in range(classes)
     ]
     assert [r["best"] for r in results[classes - 1 :: classes]] == best.tolist()
-    check(parameters, packets(sums, 1), results, stall_in, stall_out)
+    check_exactly(parameters, packets(sums, 1), results, pace_in, pace_out)
 
 
 @pytest.mark.parametrize(("stall_in", "stall_out"), STALLS)
