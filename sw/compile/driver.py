@@ -59,10 +59,10 @@ def compile_network(
     CompileError
         The network does not fold, or a pass made something else of it; names layer and channel.
     """
-    body = fold_body(float_network)
-    verify_body(float_network, body)
-    nodes = add_head(float_network, body, score_bits)
-    verify_head(float_network, nodes)
+    folded = fold_body(float_network)
+    lines = verify_body(float_network, folded.nodes)
+    nodes = add_head(float_network, folded, score_bits)
+    verify_head(float_network, folded.nodes, nodes, lines)
     return Network(float_network.input, nodes, nodes[-1].name, metadata or {})
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from signfold.sw.compile.float_network import BatchNorm
+from signfold.sw.compile.float_layers import BatchNorm
 
 __all__ = ["FORMULA", "Evaluator", "choose_evaluator", "evaluate_formula"]
 

@@ -1,101 +1,234 @@
-"""Pass: batch normalization and sign become one integer threshold a channel, exactly.
+"""Pass: a chain of float layers becomes integer nodes; batch normalization and activation become thresholds, exactly.
 
-The bit of a channel is ``gamma*(s - mean)/sqrt(v) + beta >= 0`` with ``v = variance + eps``. All parameters are
-float32, that is, multiples of 2**-149, so after multiplying by sqrt(v) > 0 the comparison is decided in integers by
-comparing squares; no square root is taken and nothing is rounded. The bit is monotone in s, so one threshold says all.
+Sums x of a channel stand for ``(x + offset)/divisor`` (see `meaning`), so a level of its code is reached where
 
-A negative gamma reverses the comparison: the channel's weight bits are flipped, which negates s, and ">=" stays.
+    gamma*((x + offset)/divisor - mean)/sqrt(v) + beta >= b        with v = variance + eps
+
+b the level's step (or ``> b``, where a half rounds down). All parameters are rational, so the smallest such x is the
+ceiling of ``p + q*sqrt(v)`` with rational p and q, found by an integer root: nothing is rounded.
+
+A negative gamma reverses the comparison. The channel's own weights are negated, which negates x, and ">=" stays; where
+a maximum was taken of the sums, or there are no weights, the thresholds are those of the complement and the channel is
+inverted.
 """
 
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import isqrt
 
 import numpy as np
 
-from signfold.sw.compile.float_network import BatchNorm, FloatNetwork
-from signfold.sw.network import Dense, Node, Threshold
+from signfold.sw.compile.float_layers import (
+    AveragePooling,
+    BatchNorm,
+    FloatConv,
+    FloatDense,
+    FloatLayer,
+    MaxPooling,
+    PixelCodes,
+    PixelThresholds,
+)
+from signfold.sw.compile.float_network import FloatNetwork
+from signfold.sw.compile.meaning import Meaning, average, code_for_pads, of_activation, of_pixels, recoded, weighted
+from signfold.sw.errors import CompileError
+from signfold.sw.network import Conv, Dense, MaxPool, Node, SumPool, Threshold, ValueType
+from signfold.sw.network.types import shown
 
-__all__ = ["fold_body", "fold_channel", "fold_norm"]
+__all__ = ["Folded", "ceiling", "fold_body", "fold_norm"]
 
-#: float32 numbers are multiples of 2**-UNIT.
-UNIT = 149
-
-
-def _units(value: float) -> int:
-    """Return a float32 `value` as a multiple of 2**-149."""
-    scaled = Fraction(value) * (1 << UNIT)
-    if scaled.denominator != 1:
-        raise ValueError(f"{value!r} is not a float32 number")
-    return scaled.numerator
+#: Bits that the compiler's own codes of means may have.
+MAX_BITS = 8
 
 
-def fold_channel(gamma: float, beta: float, mean: float, variance: float, eps: float, fan_in: int) -> tuple[bool, int]:
-    """Fold one channel.
+@dataclass(frozen=True, eq=False)
+class Folded:
+    """Nodes up to the last sums, and what these stand for."""
+
+    nodes: tuple[Node, ...]
+    meaning: Meaning
+
+
+def ceiling(rational: Fraction, factor: Fraction, square: Fraction, *, inclusive: bool = True) -> int:
+    """Return the smallest integer that is at least ``rational + factor*sqrt(square)``, or above it."""
+    under = factor * factor * square
+    numerator, denominator = rational.numerator, rational.denominator
+    # With t = p/q + f*sqrt(r): floor(t) = floor((p + floor(q*f*sqrt(r)))/q), for integers p and q.
+    under *= denominator * denominator
+    root = isqrt(under.numerator // under.denominator)
+    exact = root * root * under.denominator == under.numerator
+    if factor < 0:
+        root = -root if exact else -root - 1
+    floor = (numerator + root) // denominator
+    whole = exact and (numerator + root) % denominator == 0
+    return floor if whole and inclusive else floor + 1
+
+
+def fold_norm(
+    norm: BatchNorm, meaning: Meaning, value: ValueType, *, pooled: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fold a layer's batch normalization and activation.
 
     Parameters
     ----------
-    gamma, beta, mean, variance, eps : float
-        float32 numbers, finite, ``variance + eps > 0``.
-    fan_in : int
-        Products in the sum s: it is ``2*p - fan_in`` with p from 0 to `fan_in`.
-
-    Returns
-    -------
-    bool
-        Flip the channel's weight bits (gamma < 0).
-    int
-        Canonical threshold T for the sum after the flip: ``-fan_in`` fires always, ``fan_in + 2`` never.
-    """
-    if gamma == 0:
-        return False, -fan_in if beta >= 0 else fan_in + 2
-    flip = gamma < 0
-    scale, offset, spread = abs(_units(gamma)), _units(beta), _units(variance) + _units(eps)
-    center = -_units(mean) if flip else _units(mean)
-    # p >= -q*sqrt(v): p counts 2**-298, q*q*v counts 2**-447 and is brought to the 2**-596 of p*p.
-    reach = offset * offset * spread << UNIT
-
-    def fires(ones: int) -> bool:
-        product = scale * (((2 * ones - fan_in) << UNIT) - center)
-        if offset >= 0:
-            return product >= 0 or product * product <= reach
-        return product > 0 and product * product >= reach
-
-    low, high = 0, fan_in + 1  # smallest p that fires, or fan_in + 1
-    while low < high:
-        middle = (low + high) // 2
-        if fires(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return flip, 2 * low - fan_in
-
-
-def fold_norm(norm: BatchNorm, fan_in: int) -> tuple[np.ndarray, np.ndarray]:
-    """Fold a layer's batch normalization and sign.
+    norm : BatchNorm
+        The layer, with an activation.
+    meaning : Meaning
+        What the sums stand for, before any flip.
+    value : ValueType
+        Their type.
+    pooled : bool
+        Weights cannot be flipped: channels of negative gamma are inverted.
 
     Returns
     -------
     numpy.ndarray
-        bool ``[channels]``: flip the channel's weight bits.
+        bool ``[channels]``: gamma is negative: flip the channel's weights or, when `pooled`, invert it.
     numpy.ndarray
-        int64 ``[channels]``: canonical thresholds.
+        int64 ``[channels, levels]``: canonical thresholds, of the flipped sums.
     """
-    parameters = (norm.gamma, norm.beta, norm.mean, norm.variance)
-    rows = zip(*(values.tolist() for values in parameters), strict=True)
-    folded = [fold_channel(*row, norm.eps, fan_in) for row in rows]
-    return np.array([flip for flip, _ in folded], bool), np.array([threshold for _, threshold in folded], np.int64)
+    activation = norm.activation
+    steps = [activation.step(level) for level in range(1, activation.levels + 1)]
+    beyond = value.high + value.step
+    thresholds = np.empty((norm.channels, len(steps)), np.int64)
+    for channel in range(norm.channels):
+        gamma, beta, mean, variance = (
+            Fraction(float(values[channel])) for values in (norm.gamma, norm.beta, norm.mean, norm.variance)
+        )
+        if gamma == 0:
+            reached = [beta >= step if inclusive else beta > step for step, inclusive in steps]
+            thresholds[channel] = [value.low if now else beyond for now in reached]
+            continue
+        spread = variance + Fraction(norm.eps)
+        center = meaning.divisor * mean - meaning.offset(channel)
+        slope = meaning.divisor / abs(gamma)
+        for level, (step, inclusive) in enumerate(steps):
+            reach = slope * (step - beta)
+            if gamma > 0:
+                first = ceiling(center, reach, spread, inclusive=inclusive)
+            elif not pooled:
+                first = ceiling(-center, reach, spread, inclusive=inclusive)
+            else:
+                # Reached up to center - reach*sqrt(spread); the complement begins just above, or there.
+                first = ceiling(center, -reach, spread, inclusive=not inclusive)
+                level = len(steps) - 1 - level
+            # The first value of the type that is at least as large.
+            first = value.low + -(-(first - value.low) // value.step) * value.step
+            thresholds[channel, level] = min(max(first, value.low), beyond)
+    return norm.gamma < 0, thresholds
 
 
-def fold_body(network: FloatNetwork) -> tuple[Node, ...]:
-    """Fold everything up to the sums of the last dense layer.
+def fold_body(network: FloatNetwork) -> Folded:
+    """Fold everything up to the sums of the last dense layer or convolution, or the pool after it.
 
     Pixel thresholds keep their meaning and become canonical: 0 (always) to ``2**bits`` (never).
+
+    Raises
+    ------
+    CompileError
+        A layer does not fold, saying what would.
     """
-    thresholds = np.clip(network.pixels.thresholds, 0, 1 << network.input.bits)
-    # One threshold for all channels, or one an element: frames are flat.
-    nodes: list[Node] = [Threshold(network.pixels.name, "input", thresholds[:, None])]
-    for dense, norm in network.hidden:
-        flip, thresholds = fold_norm(norm, dense.fan_in)
-        nodes.append(Dense(dense.name, nodes[-1].name, dense.bits ^ flip[:, None].astype(np.uint8)))
-        nodes.append(Threshold(norm.name, dense.name, thresholds[:, None]))
-    nodes.append(Dense(network.last.name, nodes[-1].name, network.last.bits))
-    return tuple(nodes)
+    folder = _Folder(network)
+    for layer in network.body:
+        folder.add(layer)
+    return Folded(tuple(folder.nodes), folder.meaning)
+
+
+class _Folder:
+    """Nodes so far, and what is known of the last one's result."""
+
+    def __init__(self, network: FloatNetwork) -> None:
+        self._input = network.input
+        self._names = {layer.name for layer in network.layers}
+        self._source = "input"
+        self._value = network.input.value
+        self._linear: int | None = None  # node whose weights negate the sums
+        self._recoded = False
+        self.nodes: list[Node] = []
+        self.meaning = Meaning()
+
+    def add(self, layer: FloatLayer) -> None:
+        """Append what `layer` becomes."""
+        match layer:
+            case PixelThresholds():
+                thresholds = np.clip(layer.thresholds, 0, 1 << self._input.bits)
+                # One threshold for all channels, or one a channel: an element, where frames are flat.
+                self._append(Threshold(layer.name, self._source, thresholds[:, None]), Meaning())
+            case PixelCodes():
+                self.meaning = of_pixels(layer, self._input)
+            case FloatDense() | FloatConv():
+                self._weigh(layer)
+            case MaxPooling() | AveragePooling():
+                self._pool(layer)
+            case BatchNorm():
+                self._activate(layer)
+            case _:
+                raise TypeError(f"no fold for {type(layer).__name__}")
+
+    def _append(self, node: Node, meaning: Meaning) -> None:
+        self._value = node.infer(self._value)
+        self._source = node.name
+        self.nodes.append(node)
+        self.meaning = meaning
+
+    def _weigh(self, layer: FloatDense | FloatConv) -> None:
+        self._recoded = self._value.kind == "sum"
+        if self._recoded:
+            self._recode(layer)
+        meaning = weighted(layer, self.meaning, self._value.shape)
+        if isinstance(layer, FloatDense):
+            node: Node = Dense(layer.name, self._source, layer.codes, layer.levels)
+        else:
+            padding, pad = (0, 0, 0, 0), None
+            if layer.window.reaches_padding(self._value.shape[1:]):
+                padding = layer.window.padding
+                pad = code_for_pads(layer, self.meaning, self._value, recoded=self._recoded)
+            node = Conv(
+                layer.name, self._source, layer.codes, layer.window.stride, padding, pad, layer.groups, layer.levels
+            )
+        self._append(node, meaning)
+        self._linear = len(self.nodes) - 1
+
+    def _pool(self, layer: MaxPooling | AveragePooling) -> None:
+        window = layer.window
+        padding = window.padding if window.reaches_padding(self._value.shape[1:]) else (0, 0, 0, 0)
+        if isinstance(layer, AveragePooling):
+            meaning = average(layer, self.meaning, self._value.shape)
+            self._append(SumPool(layer.name, self._source, window.kernel, window.stride, padding), meaning)
+        else:
+            self._append(MaxPool(layer.name, self._source, window.kernel, window.stride, padding), self.meaning)
+            # The largest of negated sums is not the negated largest.
+            self._linear = None
+
+    def _activate(self, layer: BatchNorm) -> None:
+        pooled = self._linear is None
+        negative, thresholds = fold_norm(layer, self.meaning, self._value, pooled=pooled)
+        if pooled:
+            node = Threshold(layer.name, self._source, thresholds, negative if negative.any() else None)
+        else:
+            linear = self.nodes[self._linear]
+            weights = linear.weights.copy()
+            weights[negative] = (linear.levels - 1) - weights[negative]
+            self.nodes[self._linear] = replace(linear, weights=weights)
+            node = Threshold(layer.name, self._source, thresholds)
+        self._append(node, of_activation(layer.activation))
+        self._linear = None
+
+    def _recode(self, reader: FloatLayer) -> None:
+        """Append codes that number the values of sums and lose nothing, for a layer to read."""
+        value, name = self._value, self._source
+        count = (value.high - value.low) // value.step
+        bits = count.bit_length()
+        if bits > MAX_BITS:
+            raise CompileError(
+                f"layer {shown(name)}: its means take {count + 1} values, which need {bits} bits, but "
+                f"{shown(reader.name)} can read codes of at most {MAX_BITS}; allowed: a smaller window, fewer bits "
+                f"before it, or a 'batchnorm_quant' between"
+            )
+        levels = (1 << bits) - 1
+        thresholds = np.full((1, levels), value.high + value.step, np.int64)
+        thresholds[0, :count] = value.low + value.step * np.arange(1, count + 1)
+        codes = f"{name}.codes"
+        while codes in self._names:
+            codes += "'"
+        self._names.add(codes)
+        self._append(Threshold(codes, name, thresholds), recoded(self.meaning, value, levels))

@@ -1,8 +1,10 @@
-"""Pass: what follows the last dense layer becomes integer scores.
+"""Pass: what follows the last sums becomes integer scores.
 
-One positive scale common to all classes changes no comparison: it drops out and the raw sums are the scores. Batch
-normalization a class, ``y = a*s + b``, is the one place of a dense network that rounds: a and b become the integers
-``round(a * 2**fraction)`` and ``round(b * 2**fraction)``, each rounded once and correctly, halves up.
+One positive scale common to all classes changes no comparison: it drops out and the raw sums are the scores. Where the
+sums stand for ``(x + offset)/divisor`` with an offset a class (unsigned codes, normalized pixels), the scores are
+``x + offset``, exact where the offsets are multiples of a power of two that fits, else rounded. Batch normalization a
+class, ``y = a*x + b``, rounds: a and b become the integers ``round(a * 2**fraction)`` and ``round(b * 2**fraction)``,
+each rounded once and correctly, halves up.
 """
 
 from bisect import bisect_right
@@ -11,12 +13,15 @@ from math import isqrt
 
 import numpy as np
 
-from signfold.sw.compile.float_network import BatchNorm, FloatNetwork
+from signfold.sw.compile.float_layers import BatchNorm
+from signfold.sw.compile.float_network import FloatNetwork
+from signfold.sw.compile.fold import Folded
+from signfold.sw.compile.meaning import Meaning
 from signfold.sw.errors import CompileError
-from signfold.sw.network import Affine, Dense, Node
+from signfold.sw.network import Affine, Network, Node
 from signfold.sw.network.types import shown
 
-__all__ = ["add_head", "fixed_point", "quantize_affine"]
+__all__ = ["add_head", "fixed_point", "quantize_affine", "shift_sums"]
 
 #: Largest number of fraction bits that an affine node states.
 MAX_FRACTION = 62
@@ -45,23 +50,23 @@ def fixed_point(rational: Fraction, sign: int, square: Fraction) -> int:
     return (numerator + sign * root) // denominator
 
 
-def quantize_affine(norm: BatchNorm, fraction: int) -> tuple[list[int], list[int]]:
-    """Round the slopes and offsets of `norm` to multiples of ``2**-fraction``.
+def quantize_affine(norm: BatchNorm, fraction: int, meaning: Meaning) -> tuple[list[int], list[int]]:
+    """Round the slopes and offsets of `norm` over sums x to multiples of ``2**-fraction``.
 
     Returns
     -------
     list of int
-        ``round(gamma/sqrt(v) * 2**fraction)`` a channel.
+        ``round(gamma/(divisor*sqrt(v)) * 2**fraction)`` a channel.
     list of int
-        ``round((beta - gamma*mean/sqrt(v)) * 2**fraction)`` a channel.
+        ``round((beta + gamma*(offset/divisor - mean)/sqrt(v)) * 2**fraction)`` a channel.
     """
     scales, offsets = [], []
     unit = Fraction(1 << fraction)
     for channel in range(norm.channels):
         gamma, beta, mean = (Fraction(float(values[channel])) for values in (norm.gamma, norm.beta, norm.mean))
         spread = Fraction(float(norm.variance[channel])) + Fraction(norm.eps)
-        slope = gamma * unit
-        shift = -slope * mean
+        slope = gamma * unit / meaning.divisor
+        shift = slope * (meaning.offset(channel) - mean * meaning.divisor)
         scales.append(fixed_point(Fraction(0), _sign(slope), slope * slope / spread))
         offsets.append(fixed_point(beta * unit, _sign(shift), shift * shift / spread))
     return scales, offsets
@@ -71,15 +76,22 @@ def _sign(value: Fraction) -> int:
     return (value > 0) - (value < 0)
 
 
-def add_head(network: FloatNetwork, body: tuple[Node, ...], score_bits: int) -> tuple[Node, ...]:
+def shift_sums(meaning: Meaning, classes: int, fraction: int) -> tuple[list[int], list[int]]:
+    """Return slope and offsets of ``x + offset`` in units of ``2**-fraction``, offsets rounded, halves up."""
+    unit = Fraction(1 << fraction)
+    offsets = [fixed_point(meaning.offset(channel) * unit, 0, Fraction(0)) for channel in range(classes)]
+    return [1 << fraction] * classes, offsets
+
+
+def add_head(network: FloatNetwork, folded: Folded, score_bits: int) -> tuple[Node, ...]:
     """Append the node that makes scores of the last sums, where one is needed.
 
     Parameters
     ----------
     network : FloatNetwork
         The trained network.
-    body : tuple of Node
-        Nodes up to the last dense layer.
+    folded : Folded
+        Nodes up to the last sums, and what these stand for.
     score_bits : int
         Width of signed scores, 8 to 62: the fraction is the longest with which every attainable score fits.
 
@@ -90,27 +102,41 @@ def add_head(network: FloatNetwork, body: tuple[Node, ...], score_bits: int) -> 
     """
     if not 8 <= score_bits <= 62:
         raise ValueError(f"score_bits must be from 8 to 62, not {score_bits!r}")
-    norm = network.head
-    if not isinstance(norm, BatchNorm):
-        return body
-    dense = body[-1]
-    if not isinstance(dense, Dense):
-        raise TypeError(f"body must end with a dense node, not {dense.op}")
+    head, meaning, nodes = network.head, folded.meaning, folded.nodes
+    value = Network(network.input, nodes, nodes[-1].name).types[nodes[-1].name]
+    classes, source = value.shape[0], nodes[-1].name
+    if isinstance(head, BatchNorm):
+        name = head.name
+
+        def quantize(fraction: int) -> tuple[list[int], list[int]]:
+            return quantize_affine(head, fraction, meaning)
+    elif len(meaning.offsets) == 1:
+        return nodes
+    else:
+        name = head.name if head is not None else f"{source}.scores"
+
+        def quantize(fraction: int) -> tuple[list[int], list[int]]:
+            return shift_sums(meaning, classes, fraction)
+
     limit = (1 << (score_bits - 1)) - 1
+    largest = max(-value.low, value.high)
+
+    def bound(fraction: int) -> int:
+        """Return a number that no score exceeds in magnitude, whatever the sums."""
+        return max(abs(scale) * largest + abs(offset) for scale, offset in zip(*quantize(fraction), strict=True))
+
     # Bounds grow with the fraction, so the number of fractions that fit is found by bisection.
-    fitting = bisect_right(range(MAX_FRACTION + 1), limit, key=lambda fraction: _bound(norm, fraction, dense.fan_in))
+    fitting = bisect_right(range(MAX_FRACTION + 1), limit, key=bound)
     if not fitting:
-        bound = _bound(norm, 0, dense.fan_in)
         raise CompileError(
-            f"layer {shown(norm.name)}: scores up to {shown(bound)} need {bound.bit_length() + 1} bits, but score_bits "
-            f"is {score_bits}"
+            f"layer {shown(name)}: scores up to {shown(bound(0))} need {bound(0).bit_length() + 1} bits, but "
+            f"score_bits is {score_bits}"
         )
     fraction = fitting - 1
-    scale, offset = (np.array(values, np.int64) for values in quantize_affine(norm, fraction))
-    return (*body, Affine(norm.name, dense.name, scale, offset, fraction))
-
-
-def _bound(norm: BatchNorm, fraction: int, fan_in: int) -> int:
-    """Return a number that no score exceeds in magnitude, whatever the sums."""
-    scales, offsets = quantize_affine(norm, fraction)
-    return max(abs(scale) * fan_in + abs(offset) for scale, offset in zip(scales, offsets, strict=True))
+    if not isinstance(head, BatchNorm):
+        # No longer than it takes to be exact.
+        denominators = {offset.denominator for offset in meaning.offsets}
+        exact = next((bits for bits in range(fraction) if all((1 << bits) % d == 0 for d in denominators)), fraction)
+        fraction = min(fraction, exact)
+    scale, offset = (np.array(values, np.int64) for values in quantize(fraction))
+    return (*nodes, Affine(name, source, scale, offset, fraction))

@@ -7,7 +7,8 @@ rounded a result to the other side of zero.
 import numpy as np
 
 from signfold.sw.compile.float32 import Evaluator
-from signfold.sw.compile.float_network import BatchNorm, FloatNetwork
+from signfold.sw.compile.float_layers import BatchNorm
+from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.network import Affine, Network, Threshold
 from signfold.sw.network.summary import threshold_statistics
 
@@ -72,7 +73,7 @@ def layer_report(float_network: FloatNetwork, network: Network, evaluate: Evalua
 def _channels(norm: BatchNorm, part: slice) -> BatchNorm:
     """Return a layer of some of the channels."""
     return BatchNorm(
-        norm.name, norm.gamma[part], norm.beta[part], norm.mean[part], norm.variance[part], norm.eps, norm.sign
+        norm.name, norm.gamma[part], norm.beta[part], norm.mean[part], norm.variance[part], norm.eps, norm.activation
     )
 
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from signfold.sw.compile.checkpoint import read_model
-from signfold.sw.compile.float_network import BatchNorm
+from signfold.sw.compile.float_layers import BatchNorm
 from signfold.sw.compile.frontend import import_model
 from signfold.sw.errors import CheckpointError
 

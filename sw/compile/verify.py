@@ -1,8 +1,7 @@
 """Verifier: checks the integer nodes against the float network, sharing nothing with the passes that made them.
 
-Everything rests on one exact predicate, the sign of ``p + q*sqrt(v)`` for rational numbers: x*abs(x) is increasing, so
-it is the sign of ``p*abs(p) + q*abs(q)*v``. The bit of a channel is monotone in its sum, hence two evaluations, just
-below the threshold and at it, prove the whole channel.
+It follows the chain once more from what each code stands for, as a table of real numbers. A layer's sums are an affine
+function of its codes, so its slope (the weights, one by one) and its value for the frame of all codes 0 say all.
 """
 
 from collections.abc import Sequence
@@ -10,150 +9,291 @@ from fractions import Fraction
 
 import numpy as np
 
-from signfold.sw.compile.float_network import BatchNorm, FloatDense, FloatNetwork
-from signfold.sw.errors import CompileError
-from signfold.sw.network import Affine, Dense, Node, Threshold
+from signfold.sw.compile.float_layers import (
+    AveragePooling,
+    BatchNorm,
+    FloatConv,
+    FloatDense,
+    FloatLayer,
+    LinearLayer,
+    MaxPooling,
+    PixelCodes,
+    PixelThresholds,
+)
+from signfold.sw.compile.float_network import FloatNetwork
+from signfold.sw.compile.verify_norm import Line, verify_affine, verify_shift, verify_thresholds
+from signfold.sw.errors import CompileError, NetworkError
+from signfold.sw.network import Conv, Dense, MaxPool, Node, SumPool, Threshold
 from signfold.sw.network.types import shown
 
-__all__ = ["sign_with_root", "verify_body", "verify_head"]
+__all__ = ["verify_body", "verify_head"]
 
 
-def sign_with_root(p: Fraction, q: Fraction, v: Fraction) -> int:
-    """Return the sign, -1, 0 or 1, of ``p + q*sqrt(v)`` for ``v >= 0``."""
-    value = p * abs(p) + q * abs(q) * v
-    return (value > 0) - (value < 0)
+def verify_body(network: FloatNetwork, nodes: Sequence[Node]) -> list[Line]:
+    """Prove that `nodes` compute the codes and last sums of `network` for every input.
 
-
-def verify_body(network: FloatNetwork, nodes: Sequence[Node]) -> None:
-    """Prove that `nodes` compute the bits and last sums of `network` for every input.
+    Returns
+    -------
+    list of Line
+        What the last sums stand for, one a class.
 
     Raises
     ------
     CompileError
-        Naming the layer and channel that differ, the sum at which they do, and both bits.
+        Naming the layer and channel that differ, the sum at which they do, and both codes.
     """
-    expected = 2 + 2 * len(network.hidden)
-    if len(nodes) != expected:
-        raise CompileError(f"verify: {len(nodes)} nodes for a network of {expected}")
-    _pixels(network, nodes[0])
-    for index, (dense, norm) in enumerate(network.hidden):
-        weights, thresholds = nodes[1 + 2 * index], nodes[2 + 2 * index]
-        _bits(dense, norm, weights, thresholds)
-    last = nodes[-1]
-    if not isinstance(last, Dense):
-        raise CompileError(f"verify: layer {shown(network.last.name)} became {last.op}")
-    _same_weights(network.last, last.weights, np.zeros(len(network.last.weights), bool))
-    _chain(nodes)
+    walk = _Walk(network, nodes)
+    try:
+        for index, layer in enumerate(network.body):
+            walk.step(layer, network.body[index + 1 :])
+    except NetworkError as cause:
+        raise CompileError(f"verify: {cause}") from None
+    return walk.finish()
 
 
-def verify_head(network: FloatNetwork, nodes: Sequence[Node]) -> None:
+def verify_head(network: FloatNetwork, body: Sequence[Node], nodes: Sequence[Node], lines: Sequence[Line]) -> None:
     """Prove that the scores are the raw sums, or an affine of them rounded correctly in each class.
+
+    Parameters
+    ----------
+    network : FloatNetwork
+        The trained network.
+    body : sequence of Node
+        Nodes that `verify_body` has proven.
+    nodes : sequence of Node
+        The same, and what makes the scores.
+    lines : sequence of Line
+        What the last sums stand for, as `verify_body` returned it.
 
     Raises
     ------
     CompileError
         Naming the layer, class and number that is off.
     """
-    _chain(nodes)
     head = network.head
-    if not isinstance(head, BatchNorm):
-        if not isinstance(nodes[-1], Dense):
-            raise CompileError(f"verify: layer {shown(network.last.name)}: scores must be its sums, not {nodes[-1].op}")
-        return
-    node = nodes[-1]
-    if not isinstance(node, Affine) or len(node.scale) != head.channels:
-        raise CompileError(f"verify: layer {shown(head.name)} must become an affine of {head.channels} classes")
-    half = Fraction(1, 2)
-    for channel in range(head.channels):
-        gamma, beta, mean, spread = _channel(head, channel)
-        # Both roundings after multiplying by sqrt(spread): c - 1/2 <= value*2**fraction < c + 1/2.
-        for what, stored, rational, rooted in (
-            ("scale", node.scale, gamma, Fraction(0)),
-            ("offset", node.offset, -gamma * mean, beta),
+    last = network.body[-1] if head is None else head
+    count = len(body)
+    if len(nodes) < count or any(mine is not theirs for mine, theirs in zip(body, nodes, strict=False)):
+        raise CompileError(f"verify: layer {shown(last.name)}: the head changed nodes before it")
+    rest = nodes[count:]
+    if any(node.input != body[-1].name for node in rest):
+        raise CompileError(f"verify: layer {shown(last.name)}: scores must be made of {shown(body[-1].name)}")
+    if isinstance(head, BatchNorm):
+        if len(rest) != 1:
+            raise CompileError(f"verify: layer {shown(head.name)} must become one affine, not {len(rest)} nodes")
+        verify_affine(head, rest[0], lines)
+    elif len({line.shift for line in lines}) > 1:
+        if len(rest) != 1:
+            raise CompileError(f"verify: layer {shown(last.name)} must become one affine, not {len(rest)} nodes")
+        verify_shift(rest[0], lines)
+    elif rest:
+        raise CompileError(f"verify: layer {shown(last.name)}: scores must be the sums, not {rest[0].op}")
+
+
+class _Walk:
+    """Follows layers and nodes side by side."""
+
+    def __init__(self, network: FloatNetwork, nodes: Sequence[Node]) -> None:
+        self._input = network.input
+        self._nodes = list(nodes)
+        self._source = "input"
+        self._value = network.input.value
+        # Of codes: what each stands for, a table for all channels or one a channel. Of sums: a line a channel.
+        self._tables: list[list[Fraction]] = []
+        self._lines: list[Line] = []
+        self._flipped = False
+
+    def _take(self, layer: FloatLayer, kind: type[Node]) -> Node:
+        """Return the next node, which must be of this kind and read the one before; its result's type is inferred."""
+        if not self._nodes:
+            raise CompileError(f"verify: layer {shown(layer.name)} became no node: too few nodes")
+        node = self._nodes.pop(0)
+        if not isinstance(node, kind):
+            raise CompileError(f"verify: layer {shown(layer.name)} became {node.op}")
+        if node.input != self._source:
+            raise CompileError(f"verify: node {shown(node.name)} reads {shown(node.input)}, not {shown(self._source)}")
+        self._source = node.name
+        return node
+
+    def finish(self) -> list[Line]:
+        """Refuse nodes of no layer."""
+        if self._nodes:
+            raise CompileError(f"verify: node {shown(self._nodes[0].name)} belongs to no layer: too many nodes")
+        return self._lines
+
+    def step(self, layer: FloatLayer, later: Sequence[FloatLayer]) -> None:
+        """Check what `layer` became; `later` are the layers after it."""
+        match layer:
+            case PixelThresholds():
+                self._pixels(layer)
+            case PixelCodes():
+                top = self._value.high
+                means = [Fraction(float(mean)) for mean in layer.mean]
+                stds = [Fraction(float(std)) for std in layer.std]
+                self._tables = [
+                    [(Fraction(q, top) - means[c % len(means)]) / stds[c % len(stds)] for q in range(top + 1)]
+                    for c in range(max(len(means), len(stds)))
+                ]
+            case LinearLayer():
+                if self._value.kind == "sum":
+                    self._recoded(layer)
+                self._sums(layer, later)
+            case MaxPooling() | AveragePooling():
+                self._pool(layer)
+            case BatchNorm():
+                node = self._take(layer, Threshold)
+                verify_thresholds(layer, node, self._value, self._lines, invertible=not self._flipped)
+                self._value, self._flipped = node.infer(self._value), False
+                levels, kind = layer.activation.levels, layer.activation.kind
+                low = Fraction(0) if kind == "unsigned" else Fraction(-1)
+                self._tables = [[low + q * (1 - low) / levels for q in range(levels + 1)]]
+            case _:
+                raise TypeError(f"no proof for {type(layer).__name__}")
+
+    def _pixels(self, layer: PixelThresholds) -> None:
+        node = self._take(layer, Threshold)
+        if node.thresholds.shape != (len(layer.thresholds), 1) or node.inverted is not None:
+            raise CompileError(f"verify: layer {shown(layer.name)} must become {len(layer.thresholds)} thresholds")
+        folded_thresholds = node.thresholds[:, 0].tolist()
+        for channel, (trained, folded) in enumerate(zip(layer.thresholds.tolist(), folded_thresholds, strict=True)):
+            for pixel in range(1 << self._input.bits):
+                if (pixel >= trained) != (pixel >= folded):
+                    raise CompileError(
+                        f"verify: layer {shown(layer.name)} channel {channel}: threshold {folded} differs from "
+                        f"{trained} at pixel {pixel}"
+                    )
+        self._value = node.infer(self._value)
+        self._tables = [[Fraction(-1), Fraction(1)]]
+
+    def _recoded(self, layer: FloatLayer) -> None:
+        """Check that each value of the sums gets a code of its own, and that these stand for evenly spaced numbers."""
+        node, value = self._take(layer, Threshold), self._value
+        where = f"verify: node {shown(node.name)}"
+        if node.thresholds.shape[0] != 1 or node.inverted is not None:
+            raise CompileError(f"{where} must have thresholds common to all channels")
+        sums = range(value.low, value.high + 1, value.step)
+        codes = [int((node.thresholds[0] <= total).sum()) for total in sums]
+        if codes != list(range(len(codes))):
+            raise CompileError(f"{where} must number the {len(codes)} values of its input, not give {shown(codes)}")
+        self._value = node.infer(value)
+        self._tables = [
+            [line.slope * (value.low + value.step * q) + line.shift for q in range(node.levels + 1)]
+            for line in dict.fromkeys(self._lines)
+        ]
+        if len(self._tables) > 1:
+            self._tables = [
+                [line.slope * (value.low + value.step * q) + line.shift for q in range(node.levels + 1)]
+                for line in self._lines
+            ]
+
+    def _sums(self, layer: FloatDense | FloatConv, later: Sequence[FloatLayer]) -> None:
+        """Check weights and geometry, and find what the sums stand for."""
+        node = self._take(layer, Dense if isinstance(layer, FloatDense) else Conv)
+        norm = next((other for other in later if not isinstance(other, AveragePooling)), None)
+        self._flipped = isinstance(norm, BatchNorm)
+        flipped = norm.gamma < 0 if self._flipped else np.zeros(layer.channels, bool)
+        _same_weights(layer, node, flipped)
+        shape = self._value.shape
+        if isinstance(layer, FloatConv):
+            self._geometry(layer, node)
+            if node.groups != layer.groups:
+                raise CompileError(f"verify: layer {shown(layer.name)}: groups {node.groups}, not {layer.groups}")
+        top = self._value.high
+        lowest, slopes = [table[0] for table in self._tables], {(table[-1] - table[0]) / top for table in self._tables}
+        slope = slopes.pop()
+        for table in self._tables:
+            if slopes or table != [table[0] + slope * q for q in range(len(table))]:
+                raise CompileError(f"verify: layer {shown(layer.name)} reads codes that are not evenly spaced alike")
+        # The frame of all codes 0: integers -top and the reals that tables begin with.
+        if isinstance(layer, FloatDense):
+            folded = node.weights.reshape(len(node.weights), shape[0], -1)
+        else:
+            folded = node.weights.reshape(*node.weights.shape[:2], -1)
+        totals = (2 * folded.astype(np.int64) - (node.levels - 1)).sum(axis=2)
+        depthwise = isinstance(layer, FloatConv) and layer.groups > 1
+        self._lines = []
+        for channel, row in enumerate(totals.tolist()):
+            sign = -1 if flipped[channel] else 1
+            reads = [channel] if depthwise else range(shape[0])
+            weighted = zip(reads, row, strict=True)
+            real = sum(sign * Fraction(t, layer.levels - 1) * lowest[i % len(lowest)] for i, t in weighted)
+            per_sum = sign * slope / 2 / (layer.levels - 1)
+            self._lines.append(Line(per_sum, real - per_sum * -top * sum(row)))
+        self._value = node.infer(self._value)
+
+    def _geometry(self, layer: FloatConv | MaxPooling | AveragePooling, node: Conv | MaxPool | SumPool) -> None:
+        """Check kernel, stride, padding and pads."""
+        window, where = layer.window, f"verify: layer {shown(layer.name)}"
+        counts = _counts(layer, self._value.shape[1:])
+        padding = window.padding if int(counts.min()) < window.area else (0, 0, 0, 0)
+        for what, mine, theirs in (
+            ("kernel", tuple(node.kernel), window.kernel),
+            ("stride", node.stride, window.stride),
+            ("padding", node.padding, padding),
         ):
-            number = int(stored[channel])
-            unit = 1 << node.fraction
-            low = sign_with_root(rational * unit, rooted * unit - (number - half), spread)
-            high = sign_with_root(rational * unit, rooted * unit - (number + half), spread)
-            if low < 0 or high >= 0:
-                raise CompileError(
-                    f"verify: layer {shown(head.name)}: {what} {number} of class {channel} is not the rounded value"
-                )
+            if tuple(mine) != tuple(theirs):
+                raise CompileError(f"{where}: {what} {tuple(mine)}, not {tuple(theirs)}")
+        if not isinstance(layer, FloatConv) or not any(padding):
+            return
+        if layer.pad is not None:
+            good = node.pad == layer.pad
+        elif node.pad is None:
+            good = all(table[0] + table[-1] == 0 for table in self._tables)
+        else:
+            good = all(table[node.pad] == 0 for table in self._tables)
+        if not good:
+            raise CompileError(f"{where}: pad {node.pad} is not what pads stand for")
+
+    def _pool(self, layer: MaxPooling | AveragePooling) -> None:
+        node = self._take(layer, MaxPool if isinstance(layer, MaxPooling) else SumPool)
+        self._geometry(layer, node)
+        if isinstance(layer, MaxPooling):
+            if self._value.kind == "sum" and any(line.slope <= 0 for line in self._lines):
+                raise CompileError(f"verify: layer {shown(layer.name)}: pools sums of flipped channels")
+            self._value = node.infer(self._value)
+            return
+        counts = set(_counts(layer, self._value.shape[1:]).ravel().tolist())
+        if self._value.kind == "code":
+            top, channels = self._value.high, self._value.shape[0]
+            # v = 2*q - top
+            lines = [Line((table[-1] - table[0]) / (2 * top), (table[-1] + table[0]) / 2) for table in self._tables]
+            self._lines = [lines[channel % len(lines)] for channel in range(channels)]
+        area = layer.window.area
+        if len(counts) > 1 and any(line.shift for line in self._lines):
+            raise CompileError(f"verify: layer {shown(layer.name)}: pads are not 0")
+        count = counts.pop()
+        self._lines = [Line(line.slope / area, line.shift * count / area) for line in self._lines]
+        self._value = node.infer(self._value)
 
 
-def _channel(norm: BatchNorm, channel: int) -> tuple[Fraction, Fraction, Fraction, Fraction]:
-    """Return gamma, beta, mean and variance + eps of a channel as rationals."""
-    gamma, beta, mean, variance = (
-        Fraction(float(values[channel])) for values in (norm.gamma, norm.beta, norm.mean, norm.variance)
-    )
-    return gamma, beta, mean, variance + Fraction(norm.eps)
+def _counts(layer: FloatConv | MaxPooling | AveragePooling, picture: tuple[int, ...]) -> np.ndarray:
+    """Return how many positions of the picture each window holds."""
+    window = layer.window
+    rows, columns = window.positions(layer.name, picture)
+    inside = []
+    for axis, count in enumerate((rows, columns)):
+        starts = np.arange(count) * window.stride[axis] - window.padding[2 * axis]
+        ends = np.minimum(starts + window.kernel[axis], picture[axis])
+        inside.append(ends - np.maximum(starts, 0))
+    return np.outer(*inside)
 
 
-def _pixels(network: FloatNetwork, node: Node) -> None:
-    layer = network.pixels
-    if not isinstance(node, Threshold) or node.thresholds.shape != (len(layer.thresholds), 1):
-        raise CompileError(f"verify: layer {shown(layer.name)} must become {len(layer.thresholds)} thresholds")
-    for channel, (trained, folded) in enumerate(
-        zip(layer.thresholds.tolist(), node.thresholds[:, 0].tolist(), strict=True)
-    ):
-        for pixel in range(1 << network.input.bits):
-            if (pixel >= trained) != (pixel >= folded):
-                raise CompileError(
-                    f"verify: layer {shown(layer.name)} channel {channel}: threshold {folded} differs from {trained} "
-                    f"at pixel {pixel}"
-                )
-
-
-def _bits(dense: FloatDense, norm: BatchNorm, weights: Node, thresholds: Node) -> None:
-    """Check a hidden layer channel by channel."""
-    channels = len(dense.weights)
-    if not isinstance(weights, Dense):
-        raise CompileError(f"verify: layer {shown(dense.name)} became {weights.op}")
-    if not isinstance(thresholds, Threshold) or thresholds.thresholds.shape != (channels, 1):
-        raise CompileError(f"verify: layer {shown(norm.name)} must become {channels} thresholds")
-    flipped = _same_weights(dense, weights.weights, norm.gamma < 0)
-    fan_in = dense.fan_in
-    for channel in range(channels):
-        gamma, beta, mean, spread = _channel(norm, channel)
-        threshold = int(thresholds.thresholds[channel, 0])
-        if not -fan_in <= threshold <= fan_in + 2 or (threshold - fan_in) % 2:
-            raise CompileError(
-                f"verify: layer {shown(norm.name)} channel {channel}: threshold {threshold} must be one of {-fan_in}, "
-                f"{2 - fan_in}, ..., {fan_in + 2}"
-            )
-        # Attainable sums around the threshold, and the ends, which also settle constant channels.
-        for folded_sum in {threshold - 2, threshold, -fan_in, fan_in}:
-            if not -fan_in <= folded_sum <= fan_in:
-                continue
-            trained_sum = -folded_sum if flipped[channel] else folded_sum
-            trained = sign_with_root(gamma * (trained_sum - mean), beta, spread) >= 0
-            if trained != (folded_sum >= threshold):
-                raise CompileError(
-                    f"verify: layer {shown(norm.name)} channel {channel}: threshold {threshold} gives bit "
-                    f"{int(not trained)} at sum {folded_sum}, the trained parameters give {int(trained)}"
-                )
-
-
-def _same_weights(dense: FloatDense, weights: np.ndarray, flipped: np.ndarray) -> np.ndarray:
-    """Check weight bits against the signs of the latent weights; return which channels are flipped."""
-    if weights.shape != dense.weights.shape:
-        raise CompileError(f"verify: layer {shown(dense.name)}: weights {weights.shape} of {dense.weights.shape}")
-    # -0.0 is not less than 0: it is +1.
-    wanted = np.where(dense.weights < 0, 0, 1) != flipped[:, None]
-    wrong = np.argwhere(weights != wanted)
-    if len(wrong):
-        channel, position = (int(index) for index in wrong[0])
+def _same_weights(layer: LinearLayer, node: Dense | Conv, flipped: np.ndarray) -> None:
+    """Check weight codes against the signs of the latent weights, or the codes that training stored."""
+    where = f"verify: layer {shown(layer.name)}"
+    if node.weights.shape != layer.weights.shape or node.levels != layer.levels:
         raise CompileError(
-            f"verify: layer {shown(dense.name)} channel {channel}: weight {position} is "
-            f"{int(weights[channel, position])}, latent {float(dense.weights[channel, position])}, "
-            f"flipped {bool(flipped[channel])}"
+            f"{where}: weights {node.weights.shape} of {node.levels} levels, not {layer.weights.shape} of "
+            f"{layer.levels}"
         )
-    return flipped
-
-
-def _chain(nodes: Sequence[Node]) -> None:
-    previous = "input"
-    for node in nodes:
-        if node.input != previous:
-            raise CompileError(f"verify: node {shown(node.name)} reads {shown(node.input)}, not {shown(previous)}")
-        previous = node.name
+    # -0.0 is not less than 0: it is +1.
+    wanted = np.where(layer.weights < 0, 0, 1) if layer.levels == 2 else layer.codes.astype(np.int64)
+    wanted = np.where(flipped.reshape(-1, *(1,) * (wanted.ndim - 1)), layer.levels - 1 - wanted, wanted)
+    wrong = np.argwhere(node.weights != wanted)
+    if len(wrong):
+        channel, *place = (int(index) for index in wrong[0])
+        raise CompileError(
+            f"{where} channel {channel}: weight {place[0] if len(place) == 1 else place} is "
+            f"{int(node.weights[channel, *place])}, not {int(wanted[channel, *place])}, flipped "
+            f"{bool(flipped[channel])}"
+        )

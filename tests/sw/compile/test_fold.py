@@ -4,17 +4,23 @@ import numpy as np
 import pytest
 
 from signfold.sw.compile import compile_network
-from signfold.sw.compile.float_network import BatchNorm, FloatDense, FloatNetwork, PixelThresholds
-from signfold.sw.compile.fold import fold_body, fold_channel, fold_norm
+from signfold.sw.compile.activation import SIGN
+from signfold.sw.compile.float_layers import BatchNorm, FloatDense, PixelThresholds
+from signfold.sw.compile.float_network import FloatNetwork
+from signfold.sw.compile.fold import fold_body, fold_norm
+from signfold.sw.compile.meaning import Meaning
 from signfold.sw.errors import CompileError
-from signfold.sw.network import InputType, Network
+from signfold.sw.network import InputType, Network, ValueType
 
 F = np.float32
 
 
 def check_channel(exact, gamma, beta, mean, variance, eps, fan_in) -> tuple[bool, int]:
     """Fold one channel and compare all of its sums."""
-    flip, threshold = fold_channel(*(float(F(x)) for x in (gamma, beta, mean, variance, eps)), fan_in)
+    columns = (np.array([x], F) for x in (gamma, beta, mean, variance))
+    sums = ValueType("sum", (1,), -fan_in, fan_in, 2)
+    flips, thresholds = fold_norm(BatchNorm("norm", *columns, float(eps), SIGN), Meaning(), sums)
+    flip, threshold = bool(flips[0]), int(thresholds[0, 0])
     assert -fan_in <= threshold <= fan_in + 2 and (threshold - fan_in) % 2 == 0
     assert flip == (gamma < 0)
     sums = range(-fan_in, fan_in + 1, 2)
@@ -107,7 +113,7 @@ def test_subnormal_parameters(exact) -> None:
 
 def norm(**changes) -> BatchNorm:
     values = {name: np.array([1, 2, 3], F) for name in ("gamma", "beta", "mean", "variance")}
-    return BatchNorm(**{"name": "norm\n0", **values, "eps": 1e-5, "sign": True, **changes})
+    return BatchNorm(**{"name": "norm\n0", **values, "eps": 1e-5, "activation": SIGN, **changes})
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -136,16 +142,13 @@ def test_eps_is_the_float32_number(exact) -> None:
 
 
 def float_network(rng, widths, thresholds=(128,)) -> FloatNetwork:
-    hidden = []
+    layers = [PixelThresholds("pixels", np.array(thresholds, np.int64))]
     for index, (fan_in, channels) in enumerate(zip(widths[:-2], widths[1:-1], strict=True)):
-        dense = FloatDense(f"dense{index}", rng.normal(size=(channels, fan_in)))
+        layers.append(FloatDense(f"dense{index}", rng.normal(size=(channels, fan_in))))
         parameters = (rng.normal(size=channels) for _ in range(3))
-        hidden.append(
-            (dense, BatchNorm(f"norm{index}", *parameters, rng.uniform(0, fan_in, channels), eps=1e-5, sign=True))
-        )
-    last = FloatDense("last", rng.normal(size=(widths[-1], widths[-2])))
-    pixels = PixelThresholds("pixels", np.array(thresholds, np.int64))
-    return FloatNetwork(InputType((widths[0],), 8), pixels, tuple(hidden), last, None)
+        layers.append(BatchNorm(f"norm{index}", *parameters, rng.uniform(0, fan_in, channels), 1e-5, SIGN))
+    layers.append(FloatDense("last", rng.normal(size=(widths[-1], widths[-2]))))
+    return FloatNetwork(InputType((widths[0],), 8), tuple(layers))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -153,11 +156,11 @@ def test_whole_network_equals_real_arithmetic(seed, exact) -> None:
     """Every bit of every layer, from pixels to sums, with float weights +-1 and the independent predicate."""
     rng = np.random.default_rng(seed)
     trained = float_network(rng, [9, 7, 6, 3], rng.integers(-5, 300, 9))
-    network = Network(trained.input, fold_body(trained), "last")
+    network = Network(trained.input, fold_body(trained).nodes, "last")
     frames = rng.integers(0, 256, (25, 9)).astype(np.uint8)
     trace = network.trace(frames)
     for frame in range(len(frames)):
-        bipolar = np.where(frames[frame] >= trained.pixels.thresholds, 1, -1)
+        bipolar = np.where(frames[frame] >= trained.layers[0].thresholds, 1, -1)
         assert ((trace["pixels"][frame] == 1) == (bipolar == 1)).all()
         for dense, batchnorm in trained.hidden:
             sums = (np.where(dense.weights >= 0, 1, -1) @ bipolar).tolist()
@@ -168,25 +171,16 @@ def test_whole_network_equals_real_arithmetic(seed, exact) -> None:
                 ]
             )
             assert ((trace[batchnorm.name][frame] == 1) == (bipolar == 1)).all()
-        assert (trace["last"][frame] == np.where(trained.last.weights >= 0, 1, -1) @ bipolar).all()
+        assert (trace["last"][frame] == np.where(trained.layers[-1].weights >= 0, 1, -1) @ bipolar).all()
 
 
 def parameters(batchnorm) -> tuple[np.ndarray, ...]:
     return batchnorm.gamma, batchnorm.beta, batchnorm.mean, batchnorm.variance
 
 
-def test_layer_is_its_channels() -> None:
-    rng = np.random.default_rng(3)
-    _, batchnorm = float_network(rng, [12, 8, 2]).hidden[0]
-    flips, thresholds = fold_norm(batchnorm, 12)
-    for channel in range(8):
-        row = (float(p[channel]) for p in parameters(batchnorm))
-        assert (flips[channel], thresholds[channel]) == fold_channel(*row, batchnorm.eps, 12)
-
-
 def test_zero_weights_are_plus_one() -> None:
     dense = FloatDense("dense", np.array([[0.0, -0.0, 1e-45, -1e-45]]))
-    assert dense.bits.tolist() == [[1, 1, 1, 0]]
+    assert dense.codes.tolist() == [[1, 1, 1, 0]]
 
 
 def test_refuses_weights_that_are_not_finite() -> None:

@@ -4,13 +4,20 @@ import numpy as np
 import pytest
 
 from signfold.sw.compile import compile_network
+from signfold.sw.compile.activation import SIGN
 from signfold.sw.compile.float32 import choose_evaluator, evaluate_formula
-from signfold.sw.compile.float_network import BatchNorm, FloatDense, FloatNetwork, PixelThresholds
+from signfold.sw.compile.float_layers import BatchNorm, FloatDense, PixelThresholds
+from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.compile.report import layer_report
 from signfold.sw.network import InputType
 
 F = np.float32
 FAN_IN, CHANNELS = 24, 300
+
+
+def chain(pixels: int, *layers) -> FloatNetwork:
+    """Return a network of one-bit pixels."""
+    return FloatNetwork(InputType((pixels,), 1), (PixelThresholds("pixels", np.array([1])), *layers))
 
 
 def near_ties(seed: int) -> FloatNetwork:
@@ -20,10 +27,10 @@ def near_ties(seed: int) -> FloatNetwork:
     variance = rng.uniform(1, 24, CHANNELS).astype(F)
     tie = rng.choice(np.arange(-FAN_IN, FAN_IN + 1, 2), CHANNELS)
     beta = (-gamma.astype(float) * (tie - mean.astype(float)) / np.sqrt(variance.astype(float) + 1e-5)).astype(F)
-    norm = BatchNorm("norm", gamma, beta, mean, variance, eps=1e-5, sign=True)
+    norm = BatchNorm("norm", gamma, beta, mean, variance, eps=1e-5, activation=SIGN)
     dense = FloatDense("dense", rng.normal(size=(CHANNELS, FAN_IN)))
     last = FloatDense("last", rng.normal(size=(2, CHANNELS)))
-    return FloatNetwork(InputType((FAN_IN,), 1), PixelThresholds("pixels", np.array([1])), ((dense, norm),), last, None)
+    return chain(FAN_IN, dense, norm, last)
 
 
 @pytest.mark.parametrize("name", ["formula", "torch"])
@@ -62,8 +69,8 @@ def test_lists_nothing_far_from_ties() -> None:
     dense, norm = trained.hidden[0]
     # Halfway between two sums: no rounding of float32 reaches the next.
     tie = np.clip(np.round(norm.mean / 2) * 2 + 1, -23, 23)
-    calm = BatchNorm("norm", norm.gamma, norm.beta * 0, tie, norm.variance, eps=1e-5, sign=True)
-    trained = FloatNetwork(trained.input, trained.pixels, ((dense, calm),), trained.last, None)
+    calm = BatchNorm("norm", norm.gamma, norm.beta * 0, tie, norm.variance, eps=1e-5, activation=SIGN)
+    trained = chain(FAN_IN, dense, calm, trained.layers[-1])
     (entry,) = layer_report(trained, compile_network(trained), evaluate_formula)
     assert entry["differing"] == [] and entry["smallest_margin"] > 1000
 
@@ -71,9 +78,9 @@ def test_lists_nothing_far_from_ties() -> None:
 def test_overflow_in_float32_is_reported_not_raised() -> None:
     rng = np.random.default_rng(0)
     columns = [np.array(v, F) for v in ([3e38, 1.0], [-3e38, 0.0], [3e38, 0.0], [1e-38, 1.0])]
-    norm = BatchNorm("norm", *columns, eps=0, sign=True)
+    norm = BatchNorm("norm", *columns, eps=0, activation=SIGN)
     dense, last = FloatDense("dense", rng.normal(size=(2, 4))), FloatDense("last", rng.normal(size=(2, 2)))
-    trained = FloatNetwork(InputType((4,), 1), PixelThresholds("pixels", np.array([1])), ((dense, norm),), last, None)
+    trained = chain(4, dense, norm, last)
     (entry,) = layer_report(trained, compile_network(trained), evaluate_formula)
     assert all(row["value"] is None for row in entry["differing"])
     assert {row["channel"] for row in entry["differing"]} <= {0}
@@ -82,9 +89,9 @@ def test_overflow_in_float32_is_reported_not_raised() -> None:
 def test_statistics_of_a_layer() -> None:
     """Two constant channels, one that flips."""
     columns = [np.array(v, F) for v in ([0, 0, -1, 1], [1, -1, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1])]
-    norm = BatchNorm("norm", *columns, eps=0, sign=True)
+    norm = BatchNorm("norm", *columns, eps=0, activation=SIGN)
     dense, last = FloatDense("dense", np.ones((4, 4))), FloatDense("last", np.ones((2, 4)))
-    trained = FloatNetwork(InputType((4,), 1), PixelThresholds("pixels", np.array([1])), ((dense, norm),), last, None)
+    trained = chain(4, dense, norm, last)
     (entry,) = layer_report(trained, compile_network(trained), evaluate_formula)
     assert (entry["always"], entry["never"], entry["flipped"]) == (1, 1, 1)
     assert (entry["lowest"], entry["highest"], entry["thresholds"]) == (-4, 6, 4)

@@ -9,7 +9,7 @@ import pytest
 from signfold.sw.compile import compile_network, driver
 from signfold.sw.compile.checkpoint import read_model
 from signfold.sw.compile.frontend import import_model
-from signfold.sw.compile.verify import sign_with_root
+from signfold.sw.compile.verify_norm import sign_with_root
 from signfold.sw.errors import CompileError
 
 
@@ -56,9 +56,9 @@ FOLD_FAULTS = [
     (fault(0, "thresholds", (0, 0), lambda t: t + 1), "'input_threshold' channel 0"),
     (fault(0, "thresholds", (0, 0), lambda t: t - 1), "'input_threshold' channel 0"),
     (lambda nodes: nodes[:-1], "nodes"),
-    (lambda nodes: (nodes[0], nodes[3], nodes[4], nodes[1], nodes[2], nodes[5]), "'norm0'"),
+    (lambda nodes: (nodes[0], nodes[3], nodes[4], nodes[1], nodes[2], nodes[5]), "'dense1' reads 'norm0'"),
     (lambda nodes: (*nodes[:3], replace(nodes[3], input="pixels"), *nodes[4:]), "'dense1'"),
-    (lambda nodes: (*nodes[:2], nodes[4], nodes[3], nodes[2], nodes[5]), "'norm0'"),
+    (lambda nodes: (*nodes[:2], nodes[4], nodes[3], nodes[2], nodes[5]), "'norm1' reads 'dense1'"),
 ]
 
 
@@ -66,7 +66,12 @@ FOLD_FAULTS = [
 def test_a_fault_in_the_fold_is_named(damage, words, trained, monkeypatch) -> None:
     compile_network(trained)
     fold = driver.fold_body
-    monkeypatch.setattr(driver, "fold_body", lambda network: damage(fold(network)))
+
+    def damaged(network):
+        folded = fold(network)
+        return replace(folded, nodes=damage(folded.nodes))
+
+    monkeypatch.setattr(driver, "fold_body", damaged)
     with pytest.raises(CompileError) as caught:
         compile_network(trained)
     assert str(caught.value).startswith("verify: ") and words in str(caught.value)
@@ -115,8 +120,8 @@ def test_a_half_rounded_down_is_named(parameter, wrong, make_run, tmp_path, monk
 def test_raw_sums_need_no_affine(make_run, tmp_path, monkeypatch) -> None:
     network = import_model(read_model(make_run(np.random.default_rng(1), [4, 3]).write(tmp_path / "run")))
     assert len(compile_network(network).nodes) == 2
-    monkeypatch.setattr(driver, "add_head", lambda trained, body, bits: body[:-1])
-    with pytest.raises(CompileError, match="'dense0'"):
+    monkeypatch.setattr(driver, "add_head", lambda trained, folded, bits: folded.nodes[:-1])
+    with pytest.raises(CompileError, match="'scale'"):
         compile_network(network)
 
 
