@@ -93,5 +93,5 @@ def _inside(size: int, kernel: int, stride: int, before: int, count: int) -> int
     the best is next to the interval's lower end.
     """
     lowest = (min(0, size - kernel) + before) // stride
-    starts = [index * stride - before for index in (lowest, lowest + 1) if 0 <= index < count]
+    starts = [min(index, count - 1) * stride - before for index in (lowest, lowest + 1)]
     return max(min(start + kernel, size) - max(start, 0) for start in starts)
