@@ -10,7 +10,6 @@ from signfold.hw.check import frozen_array
 from signfold.hw.collector import CollectorParameters
 from signfold.hw.replay import ReplayParameters
 from signfold.hw.rom import RomParameters
-from signfold.hw.threshold import ThresholdParameters
 
 
 def run(dut, *benches):
@@ -52,41 +51,6 @@ def test_rom(width, depth):
 def test_wrong_rom(arguments, error, message):
     with pytest.raises(error, match=message):
         RomParameters(*arguments)
-
-
-@pytest.mark.parametrize(("channels", "lanes", "width"), [(1, 1, 1), (10, 1, 5), (10, 4, 5), (3, 3, 8)])
-def test_thresholds(channels, lanes, width):
-    rng = np.random.default_rng(channels)
-    parameters = ThresholdParameters("t", lanes, width, rng.integers(0, (1 << width) + 1, (channels, 1)))
-    frames = rng.integers(0, 1 << width, (4, channels))
-    dut = parameters.create()
-    seen = []
-
-    async def bench(ctx):
-        await ctx.tick()
-        for frame in frames:
-            padded = [*frame.tolist(), *[(1 << width) - 1] * (-channels % lanes)]
-            for beat in range(0, len(padded), lanes):
-                # Idle cycles do not count as beats.
-                for valid in (0, 1):
-                    for lane in range(lanes):
-                        ctx.set(dut.sums[lane], padded[beat + lane] if valid else 0)
-                    ctx.set(dut.valid, valid)
-                    await ctx.tick()
-                    assert ctx.get(dut.known) == valid
-                seen.append([ctx.get(dut.codes[lane]) for lane in range(lanes)])
-
-    run(dut, bench)
-    codes = np.array(seen).reshape(4, -1)
-    assert (codes[:, :channels] == parameters.compute(frames)).all()
-    assert not codes[:, channels:].any()
-
-
-def test_wrong_thresholds():
-    with pytest.raises(ValueError, match=r"^thresholds must be integers from 0 to 16, not 17$"):
-        ThresholdParameters("t", 1, 4, np.array([[17]]))
-    with pytest.raises(ValueError, match=r"^thresholds must have shape anyx1, not 2x3$"):
-        ThresholdParameters("t", 1, 4, np.zeros((2, 3), int))
 
 
 @pytest.mark.parametrize(("groups", "passes", "beats"), [(1, 1, 1), (3, 2, 6), (3, 2, 4), (4, 3, 9), (1, 5, 5)])
