@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from signfold.sw.compile.activation import Activation
 from signfold.sw.compile.float_layers import BatchNorm
 
-__all__ = ["FORMULA", "Evaluator", "choose_evaluator", "evaluate_formula"]
+__all__ = ["FORMULA", "Evaluator", "choose_evaluator", "evaluate_formula", "round_codes"]
 
 #: Name of the documented formula in reports.
 FORMULA = "formula"
@@ -42,6 +43,17 @@ def evaluate_formula(norm: BatchNorm, sums: np.ndarray) -> np.ndarray:
         slope = norm.gamma * (np.float32(1) / np.sqrt(norm.variance + np.float32(norm.eps)))
         shift = norm.beta - norm.mean * slope
         return sums * slope + shift
+
+
+def round_codes(activation: Activation, values: np.ndarray) -> np.ndarray:
+    """Return the codes that an activation makes of float32 values, each operation rounded to float32; NaN stays NaN."""
+    levels, one = np.float32(activation.levels), np.float32(1)
+    match activation.kind:
+        case "sign":
+            return np.where(np.isnan(values), values, (values >= 0).astype(np.float32))
+        case "unsigned":
+            return np.rint(np.clip(values, 0, one) * levels)
+    return np.rint((np.clip(values, -one, one) + one) / np.float32(2) * levels)
 
 
 def choose_evaluator() -> tuple[str, Evaluator]:

@@ -12,6 +12,7 @@ a maximum was taken of the sums, or there are no weights, the thresholds are tho
 inverted.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import isqrt
@@ -42,10 +43,14 @@ MAX_BITS = 8
 
 @dataclass(frozen=True, eq=False)
 class Folded:
-    """Nodes up to the last sums, and what these stand for."""
+    """Nodes up to the last sums, and what these stand for.
+
+    `sums` says of each batch normalization by name what the sums that it reads stand for, before any flip.
+    """
 
     nodes: tuple[Node, ...]
     meaning: Meaning
+    sums: Mapping[str, Meaning]
 
 
 def ceiling(rational: Fraction, factor: Fraction, square: Fraction, *, inclusive: bool = True) -> int:
@@ -130,7 +135,7 @@ def fold_body(network: FloatNetwork) -> Folded:
     folder = _Folder(network)
     for layer in network.body:
         folder.add(layer)
-    return Folded(tuple(folder.nodes), folder.meaning)
+    return Folded(tuple(folder.nodes), folder.meaning, folder.sums)
 
 
 class _Folder:
@@ -145,6 +150,7 @@ class _Folder:
         self._recoded = False
         self.nodes: list[Node] = []
         self.meaning = Meaning()
+        self.sums: dict[str, Meaning] = {}
 
     def add(self, layer: FloatLayer) -> None:
         """Append what `layer` becomes."""
@@ -200,6 +206,7 @@ class _Folder:
             self._linear = None
 
     def _activate(self, layer: BatchNorm) -> None:
+        self.sums[layer.name] = self.meaning
         pooled = self._linear is None
         negative, thresholds = fold_norm(layer, self.meaning, self._value, pooled=pooled)
         if pooled:

@@ -1,73 +1,139 @@
 """Report: where the trained model's float32 arithmetic leaves the exact fold, and what the head's rounding cost.
 
 Nothing of it changes the network. The exact fold is the contract; a channel listed here is one whose trained model
-rounded a result to the other side of zero.
+rounded a result to the other side of a step.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 
-from signfold.sw.compile.float32 import Evaluator
+from signfold.sw.compile.float32 import Evaluator, round_codes
 from signfold.sw.compile.float_layers import BatchNorm
 from signfold.sw.compile.float_network import FloatNetwork
-from signfold.sw.network import Affine, Network, Threshold
+from signfold.sw.compile.fold import fold_body
+from signfold.sw.compile.meaning import Meaning
+from signfold.sw.network import Affine, Network, Threshold, ValueType
 from signfold.sw.network.summary import threshold_statistics
 
-__all__ = ["head_report", "layer_report"]
+__all__ = ["head_report", "layer_report", "margins", "real_sums"]
 
 #: Sums times channels evaluated at a time: 16 MiB of float32.
 _BLOCK = 1 << 22
+#: Sums times channels of a layer up to which every attainable sum is evaluated; beyond, those near thresholds.
+_ALL = 1 << 26
+#: Attainable sums on either side of a threshold that count as near.
+_NEAR = 32
 
 
 def layer_report(float_network: FloatNetwork, network: Network, evaluate: Evaluator) -> list[dict[str, object]]:
-    """Compare every hidden channel with its float32 evaluation at every attainable sum.
+    """Compare every channel before an activation with its float32 evaluation at attainable sums.
+
+    Every attainable sum, or, in layers of more than 2**26 sums and channels, the 32 on either side of each threshold.
 
     Returns
     -------
     list of dict
-        One entry a hidden layer: ``layer``, ``channels``, ``fan_in``, ``flipped`` (gamma < 0), threshold statistics,
-        the ``smallest_margin`` of the layer, and ``differing`` with an entry a channel: ``channel``, exact
-        ``threshold``, ``sums`` (how many sums get another bit), ``sum`` and ``value`` (first of them and its float32
-        result), ``margin``. A margin is the smallest distance of a result from zero in units in the last place of the
-        largest of its terms ``s*slope``, ``mean*slope`` and ``beta``.
+        One entry an activation: ``layer``, ``channels``, ``fan_in`` (0 where it reads means), ``bits`` of its codes,
+        ``flipped`` (gamma < 0: weights flipped or channel inverted), ``all_sums``, threshold statistics, the
+        ``smallest_margin`` of the layer, and ``differing`` with an entry a channel: ``channel``, ``sums`` (how many
+        sums get another code), ``sum`` and ``value`` (first of them as trained, before any flip, and its float32
+        result), ``code`` and ``float_code`` there, the ``threshold`` that parts them, ``margin``. A margin is the
+        smallest distance of a result from a step in units in the last place of the largest of its terms ``s*slope``,
+        ``mean*slope`` and ``beta``.
     """
+    meanings = fold_body(float_network).sums
     entries = []
-    for dense, norm in float_network.hidden:
+    for linear, norm in float_network.hidden:
         node = network.node(norm.name)
         assert isinstance(node, Threshold)
-        thresholds = node.thresholds[:, 0]
-        sums = np.arange(-dense.fan_in, dense.fan_in + 1, 2)
-        step = max(1, _BLOCK // len(sums))
-        margins, differing = [], []
-        for start in range(0, norm.channels, step):
-            part = _channels(norm, slice(start, start + step))
-            values = evaluate(part, np.repeat(sums[:, None], part.channels, axis=1).astype(np.float32))
-            exact = np.where(part.gamma < 0, -sums[:, None], sums[:, None]) >= thresholds[start : start + step]
-            margins.append(_margins(part, sums))
-            wrong = (values >= 0) != exact
+        smallest, differing = np.inf, []
+        for channels, sums in _blocks(node, network.types[node.input]):
+            part = _channels(norm, channels)
+            reals = real_sums(meanings[norm.name], sums, channels)
+            values = evaluate(part, reals.astype(np.float32))
+            codes = _codes(node, norm, channels, sums)
+            distances = margins(part, reals)
+            smallest = min(smallest, float(np.nanmin(distances)))
+            found = round_codes(norm.activation, values)
+            wrong = found != codes
             for channel in np.flatnonzero(wrong.any(axis=0)).tolist():
                 first = int(np.flatnonzero(wrong[:, channel])[0])
+                code, float_code = int(codes[first, channel]), found[first, channel]
                 differing.append(
                     {
-                        "channel": start + channel,
-                        "threshold": int(thresholds[start + channel]),
+                        "channel": channels.start + channel,
+                        "threshold": _between(node, norm, channels.start + channel, code, float_code),
                         "sums": int(np.count_nonzero(wrong[:, channel])),
-                        "sum": int(sums[first]),
+                        "sum": int(sums[first, channel]),
+                        "code": code,
+                        "float_code": _json_number(float_code),
                         "value": _json_number(values[first, channel]),
-                        "margin": _json_number(margins[-1][channel]),
+                        "margin": _json_number(distances[:, channel].min()),
                     }
                 )
         entries.append(
             {
                 "layer": norm.name,
                 "channels": norm.channels,
-                "fan_in": dense.fan_in,
+                "fan_in": 0 if linear is None else linear.fan_in,
+                "bits": norm.activation.bits,
                 "flipped": int(np.count_nonzero(norm.gamma < 0)),
+                "all_sums": _count(network.types[node.input]) * norm.channels <= _ALL,
                 **threshold_statistics(network, node),
-                "smallest_margin": _json_number(min(float(np.nanmin(part)) for part in margins)),
+                "smallest_margin": _json_number(smallest),
                 "differing": differing,
             }
         )
     return entries
+
+
+def _count(value: ValueType) -> int:
+    return (value.high - value.low) // value.step + 1
+
+
+def _blocks(node: Threshold, value: ValueType) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield channels and the sums ``[n, channels]``, as trained, to evaluate in them."""
+    channels, count = len(node.thresholds), _count(value)
+    if count * channels <= _ALL:
+        sums = np.arange(value.low, value.high + 1, value.step)
+        step = max(1, _BLOCK // count)
+        for start in range(0, channels, step):
+            part = slice(start, min(start + step, channels))
+            yield part, np.repeat(sums[:, None], part.stop - part.start, axis=1)
+        return
+    around = np.arange(-_NEAR, _NEAR + 1) * value.step
+    for channel in range(channels):
+        near = np.clip(np.unique(node.thresholds[channel])[:, None] + around, value.low, value.high)
+        # Thresholds are of flipped sums where weights are flipped: both signs hold them.
+        yield slice(channel, channel + 1), np.unique(np.concatenate([near, -near]))[:, None]
+
+
+def real_sums(meaning: Meaning, sums: np.ndarray, channels: slice = slice(None)) -> np.ndarray:
+    """Return what sums ``[n, channels, ...]`` stand for, in float64: right to its last places, and exact for bits."""
+    offsets = np.array([float(offset) for offset in meaning.offsets])
+    offsets = offsets[channels] if len(offsets) > 1 else offsets
+    return (sums + offsets.reshape(-1, *(1,) * (sums.ndim - 2))) / float(meaning.divisor)
+
+
+def _codes(node: Threshold, norm: BatchNorm, channels: slice, sums: np.ndarray) -> np.ndarray:
+    """Return the codes of sums ``[n, channels]`` as trained."""
+    codes = np.empty(sums.shape, np.int64)
+    for column, channel in enumerate(range(channels.start, channels.stop)):
+        inverted = node.inverted is not None and bool(node.inverted[channel])
+        flipped = bool(norm.gamma[channel] < 0) and node.inverted is None
+        values = -sums[:, column] if flipped else sums[:, column]
+        counts = np.searchsorted(node.thresholds[channel], values, side="right")
+        codes[:, column] = node.levels - counts if inverted else counts
+    return codes
+
+
+def _between(node: Threshold, norm: BatchNorm, channel: int, code: int, other: float) -> int:
+    """Return a threshold between two codes, the nearest to `code`; the first where the other is none."""
+    level = code if other < code else code + 1
+    level = min(max(level, 1), node.levels)
+    inverted = node.inverted is not None and bool(node.inverted[channel])
+    return int(node.thresholds[channel, node.levels - level if inverted else level - 1])
 
 
 def _channels(norm: BatchNorm, part: slice) -> BatchNorm:
@@ -77,14 +143,37 @@ def _channels(norm: BatchNorm, part: slice) -> BatchNorm:
     )
 
 
-def _margins(norm: BatchNorm, sums: np.ndarray) -> np.ndarray:
-    """Return each channel's smallest distance from zero in float32 units in the last place, computed in float64."""
-    slope = norm.gamma.astype(np.float64) / np.sqrt(norm.variance.astype(np.float64) + norm.eps)
-    products, center = sums[:, None] * slope, norm.mean * slope
-    constants = np.maximum(np.abs(center), np.abs(norm.beta)).clip(np.finfo(np.float32).tiny)
-    largest = np.maximum(np.abs(products), constants)
-    unit = np.exp2(np.floor(np.log2(largest)) - 23)
-    return (np.abs(products - center + norm.beta) / unit).min(axis=0)
+def margins(norm: BatchNorm, reals: np.ndarray) -> np.ndarray:
+    """Return the distance of each result from the nearest step, in float32 units in the last place of its largest term.
+
+    Parameters
+    ----------
+    norm : BatchNorm
+        The layer, with an activation.
+    reals : numpy.ndarray
+        float64 sums ``[n, channels, ...]``.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 of the same shape, computed in float64.
+    """
+    trailing = (-1, *(1,) * (reals.ndim - 2))
+    slope = (norm.gamma.astype(np.float64) / np.sqrt(norm.variance.astype(np.float64) + norm.eps)).reshape(trailing)
+    center, beta = norm.mean.reshape(trailing) * slope, norm.beta.reshape(trailing)
+    products = reals * slope
+    constants = np.maximum(np.abs(center), np.abs(beta)).clip(np.finfo(np.float32).tiny)
+    unit = np.exp2(np.floor(np.log2(np.maximum(np.abs(products), constants))) - 23)
+    values = products - center + beta
+    first, _ = norm.activation.step(1)
+    last, _ = norm.activation.step(norm.activation.levels)
+    nearest = float(first)
+    if last > first:
+        spacing = float((last - first) / (norm.activation.levels - 1))
+        nearest = float(first) + spacing * np.clip(
+            np.rint((values - float(first)) / spacing), 0, norm.activation.levels - 1
+        )
+    return np.abs(values - nearest) / unit
 
 
 def _json_number(value: float) -> float | None:
@@ -111,20 +200,27 @@ def head_report(
     Returns
     -------
     dict
-        ``kind`` (``"sums"`` or ``"affine"``), ``score_bits``; for an affine also ``fraction``, ``error`` (largest
-        possible distance of a score from its exact value, in score units) and, given frames, ``frames`` and
-        ``agreement``: the share whose class equals that of the float head over the same exact sums.
+        ``kind``: ``"sums"``, ``"offsets"`` (sums and a constant a class) or ``"affine"``; ``score_bits``. Unless they are
+        sums also ``fraction``, ``error`` (largest possible distance of a score from its exact value, in score units)
+        and, given frames, ``frames`` and ``agreement``: the share whose class equals that of the float head over the
+        same exact sums.
     """
-    node = network.node(network.output)
+    node, head = network.node(network.output), float_network.head
     entry: dict[str, object] = {"kind": "sums", "score_bits": network.types[network.output].bits}
     if not isinstance(node, Affine):
         return entry
-    largest = network.types[node.input].high
-    entry |= {"kind": "affine", "fraction": node.fraction, "error": (largest + 1) / 2}
+    meaning = fold_body(float_network).meaning
+    if isinstance(head, BatchNorm):
+        entry["kind"], error = "affine", (network.types[node.input].high + 1) / 2
+    else:
+        exact = all((offset * 2**node.fraction).denominator == 1 for offset in meaning.offsets)
+        entry["kind"], error = "offsets", 0.0 if exact else 0.5
+    entry |= {"fraction": node.fraction, "error": error}
     if frames is not None:
         body = Network(network.input, network.nodes[:-1], node.input)
         sums = body.evaluate(frames).scores
-        classes = np.argmax(evaluate(float_network.head, sums.astype(np.float32)), axis=1)
-        agreeing = int(np.count_nonzero(classes == network.evaluate(frames).classes))
+        reals = real_sums(meaning, sums)
+        scores = evaluate(head, reals.astype(np.float32)) if isinstance(head, BatchNorm) else reals
+        agreeing = int(np.count_nonzero(np.argmax(scores, axis=1) == network.evaluate(frames).classes))
         entry |= {"frames": len(frames), "agreement": agreeing / len(frames)}
     return entry

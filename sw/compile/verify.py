@@ -215,8 +215,9 @@ class _Walk:
         for channel, row in enumerate(totals.tolist()):
             sign = -1 if flipped[channel] else 1
             reads = [channel] if depthwise else range(shape[0])
-            weighted = zip(reads, row, strict=True)
-            real = sum(sign * Fraction(t, layer.levels - 1) * lowest[i % len(lowest)] for i, t in weighted)
+            if len(lowest) == 1:
+                reads, row = [0], [sum(row)]
+            real = sum(sign * Fraction(t, layer.levels - 1) * lowest[i] for i, t in zip(reads, row, strict=True))
             per_sum = sign * slope / 2 / (layer.levels - 1)
             self._lines.append(Line(per_sum, real - per_sum * -top * sum(row)))
         self._value = node.infer(self._value)

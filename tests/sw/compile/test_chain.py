@@ -112,7 +112,7 @@ class RealNetwork:
                         "unsigned": lambda q, _, n=levels: Fraction(q, n),
                         "signed": lambda q, _, n=levels: Fraction(2 * q - n, n),
                     }[kind]
-                    value = np.vectorize(lambda q: table(int(q), 0), otypes=[object])(codes[layer.name])
+                    value = np.vectorize(lambda q, t=table: t(int(q), 0), otypes=[object])(codes[layer.name])
         return codes, [(x, x) for x in value.ravel()]
 
     def weights(self, layer) -> np.ndarray:
@@ -160,7 +160,7 @@ class RealNetwork:
 
 
 def random_norm(rng, name, channels, spread, activation) -> BatchNorm:
-    """Return parameters as trained, or tiny, zero, or dyadic with results exactly between codes; both signs of gamma."""
+    """Return parameters as trained, tiny, zero, or dyadic with results exactly between codes; both signs of gamma."""
     sign = rng.choice([-1, 1], channels)
     if rng.random() < 0.5:
         gamma, beta = sign * rng.gamma(2, 0.5, channels), rng.normal(0.3, 0.5, channels)

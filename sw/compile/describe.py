@@ -1,0 +1,74 @@
+"""Layers of a trained network in words, for reports and the terminal."""
+
+from signfold.sw.compile.float_layers import (
+    AveragePooling,
+    BatchNorm,
+    CommonScale,
+    FloatConv,
+    FloatLayer,
+    LinearLayer,
+    MaxPooling,
+    PixelCodes,
+    PixelThresholds,
+)
+from signfold.sw.compile.float_network import FloatNetwork
+from signfold.sw.compile.window import Window
+
+__all__ = ["describe_layers"]
+
+
+def describe_layers(network: FloatNetwork) -> list[dict[str, object]]:
+    """Describe each layer.
+
+    Returns
+    -------
+    list of dict
+        ``layer`` (name), ``kind``, ``shape`` of the result, and ``text``, as in
+        ``conv 3x3 64 -> 128, 1-bit weights``.
+    """
+    entries = []
+    shape = network.input.shape
+    for layer, result in zip(network.layers, network.shapes, strict=True):
+        text = _text(layer, shape, network.input.bits)
+        entries.append({"layer": layer.name, "kind": layer.kind, "shape": list(result), "text": text})
+        shape = result
+    return entries
+
+
+def _text(layer: FloatLayer, shape: tuple[int, ...], pixel_bits: int) -> str:
+    match layer:
+        case PixelThresholds():
+            return f"{pixel_bits}-bit pixels to bits"
+        case PixelCodes():
+            return f"{pixel_bits}-bit pixels"
+        case LinearLayer():
+            ternary = layer.levels == 3
+            weights = "ternary weights" if ternary else f"{(layer.levels - 1).bit_length()}-bit weights"
+            if not isinstance(layer, FloatConv):
+                return f"dense {layer.fan_in} -> {layer.channels}, {weights}"
+            grouped = "" if layer.groups == 1 else " depthwise"
+            pads = ""
+            kernel, comma, rest = _window(layer.window).partition(",")
+            rest = comma + rest
+            if any(layer.window.padding):
+                pads = ", zero pads" if layer.pad is None else f", pads of code {layer.pad}"
+            return f"conv{grouped} {kernel} {shape[0]} -> {layer.channels}{rest}, {weights}{pads}"
+        case MaxPooling() | AveragePooling():
+            return f"{layer.kind} {_window(layer.window)}"
+        case BatchNorm(activation=None):
+            return "batch normalization to scores"
+        case BatchNorm():
+            kind = layer.activation.kind
+            return "batch normalization, " + ("sign" if kind == "sign" else f"{layer.activation.bits}-bit {kind} codes")
+        case CommonScale():
+            return "common scale of scores"
+    raise TypeError(f"no words for {type(layer).__name__}")
+
+
+def _window(window: Window) -> str:
+    """Write kernel, stride and padding the short way: 3x3, stride 2, padding 1."""
+    text = f"{window.kernel[0]}x{window.kernel[1]}"
+    for what, values, usual in (("stride", window.stride, 1), ("padding", window.padding, 0)):
+        if set(values) != {usual}:
+            text += f", {what} {values[0] if len(set(values)) == 1 else ' '.join(map(str, values))}"
+    return text
