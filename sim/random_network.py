@@ -70,5 +70,5 @@ def random_plan(rng: np.random.Generator, network: Network, *, widest: int = 24)
 
 
 def random_frames(rng: np.random.Generator, network: Network, count: int) -> np.ndarray:
-    """Return `count` frames of input codes, uint8, over the full range of the input's bits."""
-    return rng.integers(0, 1 << network.input.bits, (count, network.input.elements)).astype(np.uint8)
+    """Return `count` frames of input codes, uint8 ``[count, *shape]``, over the full range of the input's bits."""
+    return rng.integers(0, 1 << network.input.bits, (count, *network.input.shape)).astype(np.uint8)

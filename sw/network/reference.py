@@ -41,7 +41,7 @@ def reference_trace(network, frames: np.ndarray) -> dict[str, np.ndarray]:
             top_codes[node.name] = levels
         elif isinstance(node, Dense):
             weights = 2 * node.weights.astype(np.int64) - (node.levels - 1)
-            result = (2 * value.reshape(len(value), -1) - top) @ weights.T
+            result = (2 * value.reshape(len(value), node.weights.shape[1]) - top) @ weights.T
         elif isinstance(node, Conv):
             result = _convolve(node, value, top)
         elif isinstance(node, MaxPool):
@@ -52,7 +52,7 @@ def reference_trace(network, frames: np.ndarray) -> dict[str, np.ndarray]:
             summands = value if top is None else 2 * value - top
             result = _by_window(node, summands, lambda window: window.sum(axis=(2, 3)))
         elif isinstance(node, Affine):
-            result = node.scale * value.reshape(len(value), -1) + node.offset
+            result = node.scale * value.reshape(len(value), len(node.scale)) + node.offset
         else:
             raise TypeError(f"no reference for {type(node).__name__}")
         values[node.name] = result
@@ -69,8 +69,9 @@ def _convolve(node: Conv, codes: np.ndarray, top: int) -> np.ndarray:
     image[:, :, above : above + height, left : left + width] = 2 * codes - top
     weights = 2 * node.weights.astype(np.int64) - (node.levels - 1)
     outputs, inputs, rows, columns = weights.shape
-    results = []
+    lines = []
     for y in range(0, image.shape[2] - rows + 1, node.stride[0]):
+        line = []
         for x in range(0, image.shape[3] - columns + 1, node.stride[1]):
             window = image[:, :, y : y + rows, x : x + columns]
             sums = []
@@ -78,10 +79,9 @@ def _convolve(node: Conv, codes: np.ndarray, top: int) -> np.ndarray:
                 first = channel // (outputs // node.groups) * inputs
                 products = window[:, first : first + inputs] * weights[channel]
                 sums.append(products.sum(axis=(1, 2, 3)))
-            results.append(np.stack(sums, axis=1))
-    # Positions came in raster order, so the number of rows follows from the number of columns.
-    across = (image.shape[3] - columns) // node.stride[1] + 1
-    return np.stack(results, axis=2).reshape(count, outputs, -1, across)
+            line.append(np.stack(sums, axis=1))
+        lines.append(np.stack(line, axis=2))
+    return np.stack(lines, axis=2)
 
 
 def _by_window(node: MaxPool | SumPool, image: np.ndarray, reduce) -> np.ndarray:

@@ -1,9 +1,12 @@
 """Networks for the tests of the integer network."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from signfold.sw.network import Affine, Dense, InputType, Network, Threshold
+from signfold.sw.network import Affine, Conv, Dense, InputType, MaxPool, Network, SumPool, Threshold
 
 
 def build(rng: np.random.Generator, widths, bits=8, planes=(), shape=None, affine=False, rows=None) -> Network:
@@ -35,3 +38,31 @@ def make_network():
 def small_network() -> Network:
     """Return a network with every kind of node, whose file is short enough to be damaged byte by byte."""
     return build(np.random.default_rng(5), [5, 3, 2], bits=2, affine=True)
+
+
+@pytest.fixture
+def image_network() -> Network:
+    """Return the nodes for images, weights of several levels and inverted channels, in a short file."""
+    rng = np.random.default_rng(6)
+    nodes = (
+        Conv("conv", "input", rng.integers(0, 4, (3, 2, 2, 2)).astype(np.uint8), padding=(1, 0, 0, 1), pad=2, levels=4),
+        MaxPool("max", "conv", (2, 2), (2, 1), (0, 1, 0, 0)),
+        Threshold("codes", "max", np.array([[-10, 0, 0], [-6, 2, 74], [4, 4, 6]]), np.array([True, False, True])),
+        SumPool("sum", "codes", (1, 2), (1, 1), (0, 0, 1, 0)),
+        Threshold("bits", "sum", np.array([[-1]])),
+        Dense("last", "bits", rng.integers(0, 3, (2, 6)).astype(np.uint8), 3),
+    )
+    return Network(InputType((2, 2, 3), 2), nodes, "last", {"seed": "test"})
+
+
+@pytest.fixture(scope="session")
+def torch_trace():
+    """Return the evaluation by torch's operators, on one thread: the networks are tiny."""
+    torch = pytest.importorskip("torch", reason="the torch evaluation needs signfold[train]")
+    spec = importlib.util.spec_from_file_location("torch_oracle", Path(__file__).parent / "torch_oracle.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield module.torch_trace
+    torch.set_num_threads(threads)

@@ -12,8 +12,10 @@ import safetensors.numpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from signfold.sim.random_conv import random_conv_network
+from signfold.sw import zoo
 from signfold.sw.errors import NetworkError
-from signfold.sw.network import Affine, Dense, InputType, Network, Threshold
+from signfold.sw.network import Affine, Conv, Dense, InputType, MaxPool, Network, SumPool, Threshold
 
 NAMES = ["a\nb", "nul\0", "quote\"'`\\", "endmodule", "x\n  connect \\leak 4'1111 #", "$system", "🚀", " ", "n" * 65536]
 
@@ -53,6 +55,110 @@ def test_round_trip(seed, make_network, tmp_path) -> None:
     for node in loaded.nodes:
         for array in vars(node).values():
             assert not isinstance(array, np.ndarray) or not array.flags.writeable
+
+
+#: Content hashes of version 1, before there was another.
+SMALL = "83f40c3c24349055903799fd796d03edd01a97609943c47a5e01ec31f77d64e6"
+SHIPPED = {
+    "digits": "d5cb7ea720a90322f98ebf75bbe33b945015bb38e1a5c1562a62e99c514a00aa",
+    "sfc-mnist": "ca05731fa83446ec183b886e17504c5ba651e3770aaf9ea8e10b439358a1b396",
+}
+
+
+def test_version_1_is_read_and_hashes_stay(small_network, tmp_path) -> None:
+    header, tensors = raw(small_network, tmp_path / "a")
+    assert header["version"] == 2
+    write(tmp_path / "b", header | {"version": 1}, tensors)
+    loaded = Network.load(tmp_path / "b")
+    same(small_network, loaded)
+    assert loaded.content_hash == SMALL
+    loaded.save(tmp_path / "c")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "c").read_bytes()
+    for name, content_hash in SHIPPED.items():
+        assert zoo.load(name).content_hash == content_hash
+
+
+@pytest.mark.parametrize("key", ["conv", "levels", "inverted"])
+def test_version_1_knew_nothing_of_this(key, image_network, tmp_path) -> None:
+    header, tensors = raw(image_network, tmp_path / "a")
+    nodes = header["nodes"] if key == "conv" else [entry for entry in header["nodes"] if key in entry][-1:]
+    if key == "levels":
+        tensors = {"node.0.weights": np.zeros((2, 1), np.uint8)}
+        nodes = [{"op": "dense", "name": "d", "inputs": [-1], "fan_in": 4, "levels": 4}]
+    elif key == "inverted":
+        tensors = {"node.0.thresholds": np.zeros((1, 1), np.int64), "node.0.inverted": np.ones(1, np.uint8)}
+        nodes = [{"op": "threshold", "name": "t", "inputs": [-1], "inverted": True}]
+    write(tmp_path / "b", header | {"version": 1, "nodes": nodes}, tensors)
+    with pytest.raises(NetworkError, match=f"'{key}' is not"):
+        Network.load(tmp_path / "b")
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_round_trip_of_images(seed, tmp_path) -> None:
+    rng = np.random.default_rng(seed)
+    network = random_conv_network(rng)
+    network.save(tmp_path / "a")
+    loaded = Network.load(tmp_path / "a")
+    same(network, loaded)
+    loaded.save(tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    for node, other in zip(network.nodes, loaded.nodes, strict=True):
+        assert type(node) is type(other) and vars(node).keys() == vars(other).keys()
+        for name, value in vars(node).items():
+            found = getattr(other, name)
+            assert type(value) is type(found) and np.array_equal(value, found), (name, value, found)
+
+
+@pytest.mark.parametrize("levels", [2, 3, 4, 8, 256])
+def test_weights_of_several_levels_are_packed(levels, tmp_path) -> None:
+    weights = np.random.default_rng(1).integers(0, levels, (64, 32, 3, 3)).astype(np.uint8)
+    network = Network(InputType((32, 3, 3), 1), (Conv("conv", "input", weights, levels=levels),), "conv")
+    network.save(tmp_path / "a")
+    exact = weights.size * (levels - 1).bit_length() // 8
+    assert exact < (tmp_path / "a").stat().st_size < exact + 1000
+    # Bit j of weight i is bit i*bits + j of the row.
+    row = int.from_bytes(raw(network, tmp_path / "a")[1]["node.0.weights"][5].tobytes(), "little")
+    bits = (levels - 1).bit_length()
+    assert [row >> i * bits & (1 << bits) - 1 for i in range(288)] == weights[5].ravel().tolist()
+
+
+def test_hash_is_of_every_parameter(tmp_path) -> None:
+    """Each parameter of the nodes for images changes the hash, its default spelled out does not."""
+    thresholds = np.array([[0, 2], [0, 2], [0, 2]])
+
+    def variant(pool=MaxPool, kernel=(2, 2), steps=(1, 1), around=(0, 0, 0, 0), inverted=None, levels=2, **conv) -> str:
+        weights = np.ones((3, 3, 2, 2), np.uint8)
+        nodes = (
+            Conv("conv", "input", weights[:, : 1 if conv.get("groups") == 3 else 3], **conv),
+            pool("pool", "conv", kernel, steps, around),
+            Threshold("codes", "pool", thresholds, inverted),
+            SumPool("values", "codes", (1, 1), (1, 1)),
+            Threshold("bits", "values", np.array([[0]])),
+            SumPool("sum", "bits", (9, 9), (9, 9), (8, 8, 8, 8)),
+            Threshold("last", "sum", np.array([[0]])),
+            Dense("dense", "last", np.ones((2, 3 * 2 * 2), np.uint8), levels),
+        )
+        return Network(InputType((3, 9, 9), 2), nodes, "dense").content_hash
+
+    changes = [
+        {},
+        {"pool": SumPool, "around": (0, 0, 0, 0)},
+        {"kernel": (2, 1)},
+        {"steps": (1, 2)},
+        {"around": (0, 1, 0, 0)},
+        {"around": (0, 0, 0, 1)},
+        {"inverted": np.array([False, True, False])},
+        {"inverted": np.array([True, False, False])},
+        {"levels": 4},
+        {"stride": (2, 1)},
+        {"padding": (0, 1, 0, 0), "pad": 0},
+        {"padding": (0, 0, 1, 0), "pad": 0},
+        {"padding": (0, 1, 0, 0), "pad": 1},
+        {"groups": 3},
+    ]
+    assert len({variant(**change) for change in changes}) == len(changes)
+    assert variant() == variant(stride=(1, 1), padding=(0, 0, 0, 0), pad=3, groups=1, levels=2)
+    assert variant() == variant(inverted=np.zeros(3, bool))
 
 
 def test_weights_are_packed(make_network, tmp_path) -> None:
@@ -191,6 +297,66 @@ def test_names_what_is_wrong(change, words, small_network, tmp_path) -> None:
     assert words in str(caught.value)
 
 
+# Node 0 conv [3, 2, 2, 2] of 4 levels, node 1 maxpool, node 2 thresholds [3, 3] inverted, node 3 sumpool, node 4
+# thresholds [1, 1], node 5 dense [2, 6] of 3 levels.
+IMAGE_DAMAGES = [
+    (put([2, 2], "nodes", 0, "shape"), "shape must be three integers"),
+    (put([2, 2, -2], "nodes", 0, "shape"), "-2"),
+    (put([2, 2, 2.0], "nodes", 0, "shape"), "2.0"),
+    (put([2, 2, True], "nodes", 0, "shape"), "True"),
+    (put("222", "nodes", 0, "shape"), "'222'"),
+    (put([1 << 40, 1 << 40, 1], "nodes", 0, "shape"), "more than 16777216 elements"),
+    (put([2, 2, 3], "nodes", 0, "shape"), "fan-in 12"),
+    (put([2, 4, 1], "nodes", 0, "shape"), "'conv'"),
+    (put([1, 2, 4], "nodes", 0, "shape"), "read 1 channels, but 'input' gives 2"),
+    (put(2, "nodes", 0, "levels"), "fan-in 8"),
+    (put(5, "nodes", 0, "levels"), "levels must be one of 2, 3, 4, 8"),
+    (put(None, "nodes", 0, "levels"), "levels"),
+    (put([], "nodes", 0, "levels"), "levels"),
+    (put(3, "nodes", 0, "levels"), "weight 3"),
+    (drop("nodes", 0, "levels"), "'levels' is missing"),
+    (drop("nodes", 0, "pad"), "'pad' is missing"),
+    (drop("nodes", 1, "kernel"), "'kernel' is missing"),
+    (put(4, "nodes", 0, "pad"), "pad 4"),
+    (put("zero", "nodes", 0, "pad"), "'zero'"),
+    (put(3, "nodes", 0, "groups"), "'conv'"),
+    (put([1], "nodes", 0, "stride"), "stride"),
+    (put([1, 1 << 70], "nodes", 0, "stride"), "stride"),
+    (put([1, 1, 1, 2], "nodes", 0, "padding"), "from 0 to 1"),
+    (put([1 << 30, 1 << 30], "nodes", 1, "kernel"), "kernel"),
+    (put([4096, 4096], "nodes", 1, "kernel"), "more rows"),
+    (put({}, "nodes", 1, "kernel"), "kernel"),
+    (put(9, "nodes", 1, "fan_in"), "'fan_in' is not known"),
+    (put(False, "nodes", 2, "inverted"), "inverted must be true"),
+    (put(None, "nodes", 2, "inverted"), "inverted must be true"),
+    (drop("nodes", 2, "inverted"), "'node.2.inverted' belongs to no node"),
+    (tensor("node.2.inverted", None), "'node.2.inverted' is missing"),
+    (tensor("node.2.inverted", lambda i: i | 8), "bits beyond 3 channels"),
+    (tensor("node.2.inverted", lambda i: np.zeros(2, np.uint8)), "inverted must be"),
+    (tensor("node.2.inverted", lambda i: i[None]), "inverted must be"),
+    (tensor("node.2.inverted", lambda i: i.astype(bool)), "bool"),
+    (tensor("node.2.inverted", lambda i: np.array(1, np.uint8)), "inverted must be"),
+    (tensor("node.2.thresholds", lambda t: np.array(1)), "'codes'"),
+    (tensor("node.2.thresholds", lambda t: t[:0]), "'codes'"),
+    (tensor("node.0.weights", lambda w: w.ravel()), "(6,)"),
+    (tensor("node.0.weights", lambda w: w[:2]), "'codes'"),
+    (tensor("node.5.weights", lambda w: w | 3), "weight 3"),
+    (tensor("node.5.weights", lambda w: w | 128), "bits beyond fan-in 6"),
+    (put(4, "nodes", 5, "fan_in"), "fan-in 4"),
+    (put(16, "nodes", 5, "levels"), "fan-in 6"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), IMAGE_DAMAGES)
+def test_names_what_is_wrong_with_images(change, words, image_network, tmp_path) -> None:
+    header, tensors = raw(image_network, tmp_path / "good")
+    change(header, tensors)
+    write(tmp_path / "bad", header, tensors)
+    with pytest.raises(NetworkError) as caught:
+        Network.load(tmp_path / "bad")
+    assert words in str(caught.value)
+
+
 def test_every_truncation(small_network, tmp_path) -> None:
     small_network.save(tmp_path / "a")
     data = (tmp_path / "a").read_bytes()
@@ -200,9 +366,10 @@ def test_every_truncation(small_network, tmp_path) -> None:
             Network.load(tmp_path / "cut")
 
 
-def test_every_byte_changed(small_network, tmp_path) -> None:
+@pytest.mark.parametrize("which", ["small_network", "image_network"])
+def test_every_byte_changed(which, request, tmp_path) -> None:
     """A damaged file is refused, or is a valid network (a name, say, or a weight, has changed)."""
-    small_network.save(tmp_path / "a")
+    request.getfixturevalue(which).save(tmp_path / "a")
     data = (tmp_path / "a").read_bytes()
     rng = np.random.default_rng(11)
     refused = 0
@@ -227,8 +394,10 @@ JSON = st.recursive(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_value_anywhere_in_the_header(data, small_network, tmp_path) -> None:
-    header, tensors = raw(small_network, tmp_path / "good")
+@pytest.mark.parametrize("which", ["small_network", "image_network"])
+def test_any_value_anywhere_in_the_header(data, which, request, tmp_path) -> None:
+    network = request.getfixturevalue(which)
+    header, tensors = raw(network, tmp_path / "good")
     target, depth = header, data.draw(st.integers(0, 3))
     for _ in range(depth):
         keys = sorted(target) if isinstance(target, dict) else range(len(target))
@@ -240,7 +409,7 @@ def test_any_value_anywhere_in_the_header(data, small_network, tmp_path) -> None
     target[data.draw(st.sampled_from(keys))] = data.draw(JSON)
     write(tmp_path / "bad", header, tensors)
     try:
-        Network.load(tmp_path / "bad").evaluate(np.zeros((1, 5), np.uint8))
+        Network.load(tmp_path / "bad").evaluate(np.zeros((1, *network.input.shape), np.uint8))
     except NetworkError:
         pass
     except ValueError as error:
