@@ -9,7 +9,7 @@ from rich.console import Console
 
 from signfold.sw.cli.output import console, emit, print_lines
 from signfold.sw.compile.checkpoint import EPOCHS
-from signfold.sw.compile.driver import SCORE_BITS, Compilation, compile_run
+from signfold.sw.compile.driver import SAMPLE, SCORE_BITS, Compilation, compile_run
 from signfold.sw.errors import CompileError
 from signfold.sw.files import write_whole
 
@@ -29,6 +29,10 @@ def compile(  # the name of the command
     score_bits: Annotated[
         int, typer.Option(help="width of scores where the head is an affine a class", min=8, max=62)
     ] = SCORE_BITS,
+    sample: Annotated[
+        int,
+        typer.Option(help="pictures to compare every code on with the trained model; 0: do not compare", min=0),
+    ] = SAMPLE,
     data_dir: Annotated[
         Path | None, typer.Option(help="folder of downloaded data sets", show_default="SIGNFOLD_DATA, else ./data")
     ] = None,
@@ -43,7 +47,13 @@ def compile(  # the name of the command
     out = run / "network.safetensors" if out is None else out
     with console.status("compile") as status:
         compilation = compile_run(
-            run, epoch=epoch, name=name, score_bits=score_bits, data_dir=data_dir, on_pass=status.update
+            run,
+            epoch=epoch,
+            name=name,
+            score_bits=score_bits,
+            sample=sample,
+            data_dir=data_dir,
+            on_pass=status.update,
         )
     try:
         compilation.network.save(out)
@@ -61,19 +71,27 @@ def compile(  # the name of the command
 def _render(output: Console, compilation: Compilation, out: Path) -> None:
     report: dict[str, Any] = compilation.report
     lines = [f"network              {out}", f"content hash         {compilation.network.content_hash}"]
-    for layer in report["layers"]:
-        lines.append(
-            f"{layer['layer']!r:<20} {layer['channels']} channels of fan-in {layer['fan_in']}: {layer['flipped']} "
-            f"flipped, {layer['always']} always, {layer['never']} never, {len(layer['differing'])} differ in float32 "
-            f"({report['evaluator']})"
-        )
+    activations = {layer["layer"]: layer for layer in report["layers"]}
+    for entry in report["chain"]:
+        shape = "x".join(map(str, entry["shape"]))
+        lines.append(f"{entry['layer']!r:<20} {entry['text']} ({shape})")
+        layer = activations.get(entry["layer"])
+        if layer is not None:
+            levels = "" if layer["bits"] == 1 else " of the thresholds"
+            lines.append(
+                f"{'':<20} {layer['channels']} channels: {layer['flipped']} flipped, {layer['always']} always, "
+                f"{layer['never']} never{levels}, {len(layer['differing'])} differ in float32 ({report['evaluator']})"
+            )
     head = report["head"]
-    if head["kind"] == "affine":
-        lines.append(f"scores               {head['score_bits']} bits, {head['fraction']} fraction bits")
+    if head["kind"] == "sums":
+        lines.append(f"scores               raw sums of {head['score_bits']} bits")
+    else:
+        what = "sums and a constant a class, " if head["kind"] == "offsets" else ""
+        lines.append(f"scores               {what}{head['score_bits']} bits, {head['fraction']} fraction bits")
         if "frames" in head:
             lines.append(f"agreement            {head['agreement']:.4%} with the float head on {head['frames']} frames")
-    else:
-        lines.append(f"scores               raw sums of {head['score_bits']} bits")
+    if "float_model" in report:
+        lines += _float_model(report["float_model"])
     accuracy = report["network"].get("accuracy")
     if accuracy is None:
         lines.append(f"validation accuracy  unknown: {report['no_accuracy']}")
@@ -81,3 +99,24 @@ def _render(output: Console, compilation: Compilation, out: Path) -> None:
         trained = "not recorded" if accuracy["float"] is None else f"{accuracy['float']:.4f}"
         lines.append(f"validation accuracy  {accuracy['integer']:.4f} (trained float model {trained})")
     print_lines(output, lines)
+
+
+def _float_model(compared: dict[str, Any]) -> list[str]:
+    """Say how the trained model's classes and codes compare."""
+    classes = compared["classes"]
+    lines = [
+        f"trained model        same class on {classes['frames'] - classes['differing']} of {classes['frames']} frames"
+        + _explained(classes)
+    ]
+    for layer in compared["codes"]:
+        lines.append(
+            f"{layer['layer']!r:<20} {layer['codes'] - layer['differing']} of {layer['codes']} codes are the same on "
+            f"{compared['sample']} frames{_explained(layer)}"
+        )
+    return lines
+
+
+def _explained(entry: dict[str, Any]) -> str:
+    if not entry["differing"]:
+        return ""
+    return f"; {entry['explained']} of the {entry['differing']} others explained by float32 rounding at a step"

@@ -5,10 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
+import numpy as np
+
 from signfold.sw import data
-from signfold.sw.compile.accuracy import frames_for, measure
+from signfold.sw.compile.accuracy import Accuracy, frames_for, measure
+from signfold.sw.compile.agreement import compare_classes, compare_codes
 from signfold.sw.compile.checkpoint import StoredModel, read_model
-from signfold.sw.compile.float32 import choose_evaluator
+from signfold.sw.compile.describe import describe_layers
+from signfold.sw.compile.float32 import FORMULA, choose_evaluator
 from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.compile.fold import fold_body
 from signfold.sw.compile.frontend import import_model
@@ -18,10 +22,12 @@ from signfold.sw.compile.verify import verify_body, verify_head
 from signfold.sw.errors import DataError
 from signfold.sw.network import Network
 
-__all__ = ["SCORE_BITS", "Compilation", "compile_network", "compile_run"]
+__all__ = ["SAMPLE", "SCORE_BITS", "Compilation", "compile_network", "compile_run"]
 
 #: Width of the scores of an affine head unless another is asked for.
 SCORE_BITS = 24
+#: Frames on which every code is compared with the trained model's.
+SAMPLE = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +39,9 @@ class Compilation:
     network : Network
         The verified integer network.
     report : dict
-        JSON object: source, accuracy, layers (`report.layer_report`), head (`report.head_report`).
+        JSON object: source, accuracy, the trained layers in words (``chain``), activations (``layers``, see
+        `report.layer_report`), head (`report.head_report`) and, with PyTorch and frames, ``float_model``: classes
+        and codes beside the trained model's (`agreement`).
     """
 
     network: Network
@@ -72,6 +80,7 @@ def compile_run(
     epoch: str | None = None,
     name: str | None = None,
     score_bits: int = SCORE_BITS,
+    sample: int = SAMPLE,
     data_dir: str | os.PathLike[str] | None = None,
     on_pass: Callable[[str], object] | None = None,
 ) -> Compilation:
@@ -90,6 +99,9 @@ def compile_run(
         Name in the metadata; without it data set and widths.
     score_bits : int
         See `compile_network`.
+    sample : int
+        First frames of the validation split on which every code is compared with the trained model's; with 0 its
+        classes are not compared either.
     data_dir : path, optional
         Folder of data sets. Without it, and without data in the usual place, accuracy is left out and the report says
         why.
@@ -110,7 +122,7 @@ def compile_run(
     tell("fold and verify")
     network = compile_network(float_network, score_bits=score_bits)
     tell("evaluate on the validation split")
-    frames = missing = accuracy = None
+    frames = missing = accuracy = integer = None
     try:
         frames, labels = frames_for(network, data.load(model.dataset, data_dir), "validation")
     except DataError as cause:
@@ -122,7 +134,7 @@ def compile_run(
         accuracy = {"split": "validation", "frames": integer.frames, "integer": integer.fraction}
         accuracy["float"] = model.validation
     metadata = {
-        "name": name or f"{model.dataset}-{'-'.join(map(str, float_network.widths))}",
+        "name": name or _name(model.dataset, float_network),
         "dataset": model.dataset,
         "checkpoint": {"epoch": model.epoch, "sha256": model.sha256},
         "training": model.training,
@@ -132,17 +144,47 @@ def compile_run(
         metadata["accuracy"] = accuracy
     network = Network(network.input, network.nodes, network.output, metadata)
     tell("compare with float32")
-    return Compilation(network, _report(model, float_network, network, frames, missing))
+    report = _report(float_network, network, frames, missing)
+    if integer is not None and sample and report["evaluator"] != FORMULA:
+        tell("run the trained model")
+        report["float_model"] = _agreement(model, float_network, network, frames, integer, sample)
+    return Compilation(network, report)
+
+
+def _name(dataset: str, network: FloatNetwork) -> str:
+    """Return data set and widths: pixels (channels x height x width where the picture has them) and channels."""
+    pixels, *channels = network.widths
+    picture = "x".join(map(str, network.input.shape)) if len(network.input.shape) > 1 else str(pixels)
+    return "-".join([dataset, picture, *map(str, channels)])
+
+
+def _agreement(
+    model: StoredModel,
+    float_network: FloatNetwork,
+    network: Network,
+    frames: np.ndarray,
+    integer: Accuracy,
+    sample: int,
+) -> dict[str, object]:
+    from signfold.sw.compile.torch_front import TorchModel
+
+    trained = TorchModel(model)
+    return {
+        "classes": compare_classes(float_network, network, trained, frames, integer.evaluation.classes),
+        "sample": min(sample, len(frames)),
+        "codes": compare_codes(float_network, network, trained, frames[:sample]),
+    }
 
 
 def _report(
-    model: StoredModel, float_network: FloatNetwork, network: Network, frames: object, missing: str | None
+    float_network: FloatNetwork, network: Network, frames: np.ndarray | None, missing: str | None
 ) -> dict[str, object]:
     evaluator, evaluate = choose_evaluator()
     report: dict[str, object] = {
         "format": "signfold-compile-report",
         "network": {**network.metadata, "content_hash": network.content_hash},
         "evaluator": evaluator,
+        "chain": describe_layers(float_network),
         "layers": layer_report(float_network, network, evaluate),
         "head": head_report(float_network, network, evaluate, frames),
     }

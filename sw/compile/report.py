@@ -200,10 +200,10 @@ def head_report(
     Returns
     -------
     dict
-        ``kind``: ``"sums"``, ``"offsets"`` (sums and a constant a class) or ``"affine"``; ``score_bits``. Unless they are
-        sums also ``fraction``, ``error`` (largest possible distance of a score from its exact value, in score units)
-        and, given frames, ``frames`` and ``agreement``: the share whose class equals that of the float head over the
-        same exact sums.
+        ``kind``: ``"sums"``, ``"offsets"`` (sums and a constant a class) or ``"affine"``; ``score_bits``. Unless they
+        are sums also ``fraction``, ``error`` (largest possible distance of a score from its exact value, in score
+        units) and, given frames, ``frames`` and ``agreement``: the share whose class equals that of the float head over
+        the same exact sums.
     """
     node, head = network.node(network.output), float_network.head
     entry: dict[str, object] = {"kind": "sums", "score_bits": network.types[network.output].bits}
@@ -221,6 +221,7 @@ def head_report(
         sums = body.evaluate(frames).scores
         reals = real_sums(meaning, sums)
         scores = evaluate(head, reals.astype(np.float32)) if isinstance(head, BatchNorm) else reals
-        agreeing = int(np.count_nonzero(np.argmax(scores, axis=1) == network.evaluate(frames).classes))
+        classes = np.argmax(sums * node.scale + node.offset, axis=1)
+        agreeing = int(np.count_nonzero(np.argmax(scores, axis=1) == classes))
         entry |= {"frames": len(frames), "agreement": agreeing / len(frames)}
     return entry

@@ -1,24 +1,26 @@
 """The compiler's only contact with PyTorch: the trained model run by the framework that trained it, for comparison."""
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from signfold.sw.compile.checkpoint import read_model
+from signfold.sw.compile.agreement import FloatTrace
+from signfold.sw.compile.checkpoint import StoredModel, read_model
 from signfold.sw.compile.float_layers import BatchNorm
 from signfold.sw.compile.frontend import import_model
 from signfold.sw.errors import CheckpointError
 
-__all__ = ["NAME", "evaluate_batch_norm", "float_classes"]
+__all__ = ["NAME", "TorchModel", "evaluate_batch_norm", "float_classes"]
 
 #: Name of this evaluation in reports.
 NAME = f"torch {torch.__version__}"
 
 #: Frames through the float model at a time.
-BLOCK = 1000
+BLOCK = 250
 
 
 @torch.no_grad()
@@ -44,7 +46,77 @@ def evaluate_batch_norm(norm: BatchNorm, sums: np.ndarray) -> np.ndarray:
     return functional.batch_norm(frames, mean, variance, gamma, beta, False, 0.0, norm.eps).numpy()
 
 
-@torch.no_grad()
+class TorchModel:
+    """The trained model, run by PyTorch.
+
+    Parameters
+    ----------
+    stored : StoredModel
+        The model as its run folder holds it.
+
+    Raises
+    ------
+    CheckpointError, CompileError
+        It is a model that the compiler would refuse.
+    """
+
+    def __init__(self, stored: StoredModel) -> None:
+        from signfold.sw.train.models import BinaryNet
+
+        self._network = import_model(stored)
+        self._model = BinaryNet(stored.description["layers"], torch.Generator().manual_seed(0))
+        self._model.load_state_dict(
+            {name.removeprefix("model."): torch.from_numpy(value.copy()) for name, value in stored.tensors.items()}
+        )
+        self._model.eval()
+
+    def _codes(self, frames: np.ndarray) -> torch.Tensor:
+        wanted = self._network.input
+        if frames[:1].size not in (0, wanted.elements):
+            raise CheckpointError(f"the model takes {wanted.elements} pixels, but the frames have {frames[:1].size}")
+        return torch.from_numpy(frames.reshape(len(frames), *wanted.shape).copy())
+
+    @torch.no_grad()
+    def classes(self, frames: np.ndarray) -> np.ndarray:
+        """Classify frames, uint8 ``[n, ...]``: int64 ``[n]``, the lowest class among those of the highest score."""
+        classes = [_rows(self._model(block)).argmax(axis=1) for block in self._codes(frames).split(BLOCK)]
+        return np.concatenate(classes).astype(np.int64) if classes else np.empty(0, np.int64)
+
+    @torch.no_grad()
+    def trace(self, frames: np.ndarray, forced: Mapping[str, np.ndarray] | None = None) -> FloatTrace:
+        """See `agreement.FloatModel.trace`."""
+        sums: dict[str, np.ndarray] = {}
+        codes: dict[str, np.ndarray] = {}
+        hooks = []
+
+        def listen(norm: BatchNorm) -> Callable[..., torch.Tensor | None]:
+            activation = norm.activation
+
+            def hook(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+                sums[norm.name] = inputs[0].numpy().copy()
+                integers = torch.round(output * activation.divisor - activation.offset)
+                codes[norm.name] = ((integers + activation.levels) / 2).numpy().astype(np.int64)
+                if forced is None:
+                    return output
+                golden = 2 * torch.from_numpy(forced[norm.name]) - activation.levels + activation.offset
+                return (golden.double() / activation.divisor).to(output.dtype).reshape(output.shape)
+
+            return hook
+
+        for _, norm in self._network.hidden:
+            hooks.append(self._model.get_submodule(norm.name).register_forward_hook(listen(norm)))
+        try:
+            scores = _rows(self._model(self._codes(frames)))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return FloatTrace(scores, sums, codes)
+
+
+def _rows(scores: torch.Tensor) -> np.ndarray:
+    return scores.reshape(len(scores), -1).numpy()
+
+
 def float_classes(run: str | os.PathLike[str], frames: np.ndarray, *, epoch: str | None = None) -> np.ndarray:
     """Classify frames with the trained float model.
 
@@ -55,7 +127,7 @@ def float_classes(run: str | os.PathLike[str], frames: np.ndarray, *, epoch: str
     frames : numpy.ndarray
         uint8 ``[n, ...]``.
     epoch : {"best", "last"}, optional
-        As for `checkpoint.read_checkpoint`.
+        As for `checkpoint.read_model`.
 
     Returns
     -------
@@ -67,17 +139,4 @@ def float_classes(run: str | os.PathLike[str], frames: np.ndarray, *, epoch: str
     CheckpointError, CompileError
         The run cannot be read, or is of a model that the compiler would refuse, or takes other frames.
     """
-    from signfold.sw.train.models import BinaryNet
-
-    stored = read_model(Path(run), epoch)
-    elements = import_model(stored).input.elements
-    codes = torch.from_numpy(frames.reshape(len(frames), -1).copy())
-    if codes.shape[1] != elements:
-        raise CheckpointError(f"the model of {run} takes {elements} pixels, but the frames have {codes.shape[1]}")
-    model = BinaryNet(stored.description["layers"], torch.Generator().manual_seed(0))
-    model.load_state_dict(
-        {name.removeprefix("model."): torch.from_numpy(value.copy()) for name, value in stored.tensors.items()}
-    )
-    model.eval()
-    classes = [model(block).numpy().argmax(axis=1) for block in codes.split(BLOCK)]
-    return np.concatenate(classes).astype(np.int64) if classes else np.empty(0, np.int64)
+    return TorchModel(read_model(Path(run), epoch)).classes(frames)
