@@ -36,8 +36,8 @@ class _Chain:
         self.rng, self.nodes, self.without = rng, [], without
         self.input = InputType(shape, bits)
         self.value: ValueType = self.input.value
-        # Standard deviation of the sums read next, roughly: trained thresholds lie within a few of the mean.
-        self.spread = 0.0
+        # Of the sums read next, roughly: trained thresholds lie within a few deviations of the mean.
+        self.mean = self.spread = 0.0
 
     @property
     def source(self) -> str:
@@ -64,7 +64,7 @@ class _Chain:
         channels = int(rng.choice([1, value.shape[0]], p=[0.2, 0.8]))
         size = (channels, (1 << bits) - 1)
         last = (value.high - value.low) // value.step + 1
-        middle = last / 2 if value.kind == "code" else -value.low / value.step
+        middle = last / 2 if value.kind == "code" else (self.mean - value.low) / value.step
         wide = last / 4 if value.kind == "code" else self.spread / value.step
         kinds = [
             rng.normal(middle, max(wide, 0.7), size).round().clip(0, last).astype(np.int64),
@@ -72,7 +72,9 @@ class _Chain:
             rng.choice([0, last], size),
             np.broadcast_to(rng.integers(0, last + 1, (channels, 1)), size),
         ]
-        kind = rng.choice(4, (channels, 1), p=[0.7, 0.1, 0.1, 0.1])
+        # One row that fires always or never would make all that follows constant.
+        odd = 0.07 if channels > 1 else 0.01
+        kind = rng.choice(4, (channels, 1), p=[1 - 3 * odd, odd, odd, odd])
         rows = np.sort(np.choose(kind, kinds), axis=1) * value.step + value.low
         flags = rng.random(channels) < 0.5 if inverted else None
         self.add(Threshold(self.name("threshold"), self.source, rows, flags))
@@ -90,7 +92,7 @@ class _Chain:
     def products(self, fan_in: int, levels: int) -> None:
         """Note how far the sums of a layer with this fan-in spread."""
         top = self.value.high
-        self.spread = (fan_in * top * (top + 2) / 3 * max(1.0, (levels**2 - 1) / 3)) ** 0.5
+        self.mean, self.spread = 0.0, (fan_in * top * (top + 2) / 3 * max(1.0, (levels**2 - 1) / 3)) ** 0.5
 
     def padding(self, kernel: tuple[int, int]) -> tuple[int, int, int, int]:
         """Return none, equal, or any padding."""
@@ -144,10 +146,14 @@ def _pool(chain: _Chain, kind: type[MaxPool] | type[SumPool], *, everywhere: boo
     kernel = image if everywhere else tuple(int(min(size, rng.integers(1, 4))) for size in image)
     padding = chain.padding(kernel) if not everywhere and rng.integers(3) == 0 else (0, 0, 0, 0)
     stride = kernel if rng.integers(2) else chain.strides(kernel)
-    if kind is SumPool:
-        chain.spread *= (kernel[0] * kernel[1]) ** 0.5
-        if chain.value.kind == "code":
-            chain.spread = chain.value.high * (kernel[0] * kernel[1] / 3) ** 0.5
+    count = kernel[0] * kernel[1]
+    if kind is SumPool and chain.value.kind == "code":
+        chain.mean, chain.spread = 0.0, chain.value.high * (count / 3) ** 0.5
+    elif kind is SumPool:
+        chain.spread *= count**0.5
+    else:
+        # The largest of a few independent values.
+        chain.mean += chain.spread * (count - 1) / count
     node = kind(chain.name(kind.op), chain.source, kernel, stride, padding)
     if node.infer(chain.value).elements > chain.value.elements:
         node = kind(node.name, node.input, kernel, stride)
@@ -180,7 +186,7 @@ def random_conv_network(
     largest : int
         Most elements of any value, at least 16; a layer has at most 60 times as many products of bits a frame.
     widest : int
-        Most channels.
+        Most channels of an image and most scores.
     depth : int, optional
         Convolutions before the last layer; 0 to 2 by default.
     classes : int, optional
@@ -232,7 +238,7 @@ def random_conv_network(
     classes = classes or int(rng.integers(1, widest + 1))
     if chain.chance("dense", 0.6):
         if chain.chance("dense", 0.3):
-            _dense(chain, int(rng.integers(1, 2 * widest)), work)
+            _dense(chain, int(rng.integers(1, min(2 * widest, largest) + 1)), work)
             chain.threshold(code_bits("planes", 4))
         _dense(chain, classes, work)
     else:

@@ -29,7 +29,8 @@ def _render(output: Console, summary: dict[str, Any]) -> None:
     lines = [
         f"input         {shape} codes of {summary['input']['bits']} bits",
         f"classes       {summary['classes']}",
-        f"weights       {summary['weights']} bits",
+        f"weights       {summary['weights']} ({summary['weight_bits']} bits)",
+        f"products      {summary['products']} a frame",
         f"thresholds    {summary['thresholds']}",
         f"content hash  {summary['content_hash']}",
         # JSON text: it comes from a file and may hold anything, also control characters of terminals.
@@ -38,23 +39,53 @@ def _render(output: Console, summary: dict[str, Any]) -> None:
     print_lines(output, lines)
     table = Table("layer", "operation", "shape", "bits", "range", "parameters")
     for layer in summary["layers"]:
-        match layer["op"]:
-            case "dense":
-                detail = f"fan-in {layer['fan_in']}, {layer['ones'] / layer['weights']:.1%} ones"
-            case "threshold":
-                detail = (
-                    f"{layer['thresholds']} from {layer['lowest']} to {layer['highest']}, {layer['always']} always, "
-                    f"{layer['never']} never"
-                )
-            case _:
-                detail = f"{layer['fraction']} fraction bits"
         cells = (
             json.dumps(layer["name"]),
             layer["op"],
             "x".join(map(str, layer["shape"])),
             str(layer["bits"]),
             f"{layer['low']}..{layer['high']}",
-            detail,
+            _detail(layer),
         )
         table.add_row(*(Text(cell) for cell in cells))
     output.print(table)
+
+
+def _detail(layer: dict[str, Any]) -> str:
+    """Say what is particular to an operation."""
+    match layer["op"]:
+        case "dense" | "conv":
+            words = [_window(layer)] if layer["op"] == "conv" else []
+            if layer.get("groups", 1) > 1:
+                words.append("depthwise")
+            words.append(f"fan-in {layer['fan_in']}")
+            match layer["levels"]:
+                case 2:
+                    words.append(f"{layer['ones'] / layer['weights']:.1%} ones")
+                case 3:
+                    words.append(f"ternary, {layer['zeros'] / layer['weights']:.1%} zeros")
+                case levels:
+                    words.append(f"{levels} weight levels")
+            return ", ".join(words)
+        case "maxpool" | "sumpool":
+            return _window(layer)
+        case "threshold":
+            detail = (
+                f"{layer['thresholds']} from {layer['lowest']} to {layer['highest']}, {layer['always']} always, "
+                f"{layer['never']} never"
+            )
+            return f"{detail}, {layer['inverted']} inverted" if layer["inverted"] else detail
+    return f"{layer['fraction']} fraction bits"
+
+
+def _window(layer: dict[str, Any]) -> str:
+    words = "x".join(map(str, layer["kernel"]))
+    if layer["stride"] != [1, 1]:
+        words += f" stride {'x'.join(map(str, layer['stride']))}"
+    if any(layer["padding"]):
+        top, bottom, left, right = layer["padding"]
+        sides = str(top) if top == bottom == left == right else f"{top} {bottom} {left} {right}"
+        words += f" padding {sides}"
+        if layer["op"] == "conv":
+            words += " of zero" if layer["pad"] is None else f" of code {layer['pad']}"
+    return words

@@ -3,7 +3,7 @@
 import numpy as np
 
 from signfold.sw.network.graph import Network
-from signfold.sw.network.nodes import Affine, Dense, Threshold
+from signfold.sw.network.nodes import Affine, Conv, Dense, Node, Pool, Threshold
 
 __all__ = ["summarize", "threshold_statistics"]
 
@@ -34,6 +34,36 @@ def threshold_statistics(network: Network, node: Threshold) -> dict[str, int]:
     }
 
 
+def _parameters(network: Network, node: Node) -> dict[str, object]:
+    """Return what is particular to a node's operation."""
+    match node:
+        case Dense() | Conv():
+            values, counts = np.unique(node.weights, return_counts=True)
+            entry: dict[str, object] = {
+                "fan_in": node.fan_in,
+                "weights": int(node.weights.size),
+                "levels": node.levels,
+                "weight_bits": int(node.weights.size) * (node.levels - 1).bit_length(),
+                "products": network.types[node.name].elements * node.fan_in,
+            }
+            if node.levels == 2:
+                entry["ones"] = int(node.weights.sum())
+            elif node.levels == 3:
+                entry["zeros"] = int(counts[values == 1].sum())
+            if isinstance(node, Conv):
+                entry |= {what: list(getattr(node, what)) for what in ("kernel", "stride", "padding")}
+                entry |= {"pad": node.pad, "groups": node.groups}
+            return entry
+        case Pool():
+            return {what: list(getattr(node, what)) for what in ("kernel", "stride", "padding")}
+        case Threshold():
+            inverted = 0 if node.inverted is None else int(node.inverted.sum())
+            return threshold_statistics(network, node) | {"levels": node.levels, "inverted": inverted}
+        case Affine():
+            return {"fraction": node.fraction}
+    raise TypeError(f"no summary for {type(node).__name__}")
+
+
 def summarize(network: Network) -> dict[str, object]:
     """Describe a network as a JSON object.
 
@@ -41,7 +71,7 @@ def summarize(network: Network) -> dict[str, object]:
     -------
     dict
         Input, one entry a node (name, operation, input, shape, width and range of its result, parameters), totals,
-        metadata and content hash.
+        metadata and content hash. ``products`` are multiplications a frame, those with padding among them.
     """
     layers = []
     for node in network.nodes:
@@ -50,26 +80,27 @@ def summarize(network: Network) -> dict[str, object]:
             "name": node.name,
             "op": node.op,
             "input": node.input,
+            "kind": value.kind,
             "shape": list(value.shape),
             "bits": value.bits,
             "low": value.low,
             "high": value.high,
+            "step": value.step,
         }
-        match node:
-            case Dense():
-                entry |= {"fan_in": node.fan_in, "weights": int(node.weights.size), "ones": int(node.weights.sum())}
-            case Threshold():
-                entry |= threshold_statistics(network, node)
-            case Affine():
-                entry |= {"fraction": node.fraction}
-        layers.append(entry)
+        layers.append(entry | _parameters(network, node))
+
+    def total(what: str) -> int:
+        return sum(layer[what] for layer in layers if what in layer)
+
     return {
         "input": {"shape": list(network.input.shape), "bits": network.input.bits},
         "layers": layers,
         "output": network.output,
         "classes": network.classes,
-        "weights": sum(int(node.weights.size) for node in network.nodes if isinstance(node, Dense)),
-        "thresholds": sum(int(node.thresholds.size) for node in network.nodes if isinstance(node, Threshold)),
+        "weights": total("weights"),
+        "weight_bits": total("weight_bits"),
+        "products": total("products"),
+        "thresholds": total("thresholds"),
         "metadata": dict(network.metadata),
         "content_hash": network.content_hash,
     }
