@@ -105,7 +105,11 @@ def main() -> None:
         print(json.dumps(result, indent=2))
     else:
         for what, value in result.items():
-            print(f"{what.replace('_', ' '):28} {value:,}" if type(value) in (int, float) else f"{what:28} {value}")
+            print(
+                f"{what.replace('_', ' '):28} {value:,}"
+                if type(value) in (int, float)
+                else f"{what.replace('_', ' '):28} {value}"
+            )
     if not result["equal"]:
         raise SystemExit("the golden model differs from the plain evaluation")
 
