@@ -27,6 +27,8 @@ from signfold.hw.pixels import PixelParameters
 from signfold.hw.replay import ReplayParameters
 from signfold.hw.score import ScoreParameters
 from signfold.hw.stream import QueueParameters
+from signfold.hw.threshold import ThresholdParameters
+from signfold.hw.threshold_stage import ThresholdStageParameters
 from signfold.hw.uart import UartParameters
 from signfold.hw.window_parameters import WindowParameters
 from signfold.sim.contract import Environment, bounded_packets, prove
@@ -149,6 +151,10 @@ CASES = {
     "scores with a table": Case(
         ScoreParameters(3, 1, 3, np.array([1, -2, 3]), np.array([0, 5, -6])).create, {"o": 3}, {"i": 1}, depth=6,
         cover_depth=10,
+    ),
+    "thresholds": Case(
+        ThresholdStageParameters(ThresholdParameters("t", 1, 2, np.array([[1, 2, 4], [0, 3, 3]]))).create,
+        {"o": 5}, {"i": 4}, depth=18, method="bounded",
     ),
     "window": Case(
         WindowParameters(1, 1, 2, 2, (2, 2)).create, {}, {"i": 6}, depth=24, method="bounded",
