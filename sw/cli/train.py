@@ -12,9 +12,10 @@ from signfold.sw.cli.output import console, emit
 from signfold.sw.data import Dataset, load, names
 from signfold.sw.errors import CheckpointError, ToolError
 from signfold.sw.train.checkpoint import read_checkpoint
-from signfold.sw.train.options import LOSSES, RECIPES, TrainingOptions
+from signfold.sw.train.describe import FIRST, HEADS, PADS, POOL_ORDERS, WEIGHTS
+from signfold.sw.train.options import LOSSES, PRECISIONS, TrainingOptions, recipe
 from signfold.sw.train.schedules import SCHEDULES
-from signfold.sw.train.topologies import HEADS
+from signfold.sw.train.topologies import NAMES
 
 __all__ = ["train"]
 
@@ -22,7 +23,7 @@ __all__ = ["train"]
 def train(
     topology: Annotated[
         str | None,
-        typer.Argument(help="tfc, sfc, lfc, or hidden widths such as 64,64,64", show_default="by data set"),
+        typer.Argument(help=f"{NAMES}, or steps such as 64,64 or 16c3,p2,32c3,64", show_default="by data set"),
     ] = None,
     data: Annotated[str | None, typer.Option(help=f"data set: {', '.join(names())}", show_default="mnist")] = None,
     data_dir: Annotated[
@@ -47,6 +48,9 @@ def train(
     shift: Annotated[
         int | None, typer.Option(help="largest random shift in pixels", show_default="by data set")
     ] = None,
+    flip: Annotated[
+        bool | None, typer.Option(help="mirror training pictures at random", show_default="by data set")
+    ] = None,
     noise: Annotated[
         int | None, typer.Option(help="largest random change of training pixels", show_default="by data set")
     ] = None,
@@ -56,6 +60,29 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="seed of everything random", show_default="1")] = None,
     threads: Annotated[int | None, typer.Option(help="threads of torch", show_default="1")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help=f"of products in training: {', '.join(PRECISIONS)}", show_default="float32")
+    ] = None,
+    initial: Annotated[
+        str | None, typer.Option(help="run folder whose best model is the first one", show_default="random")
+    ] = None,
+    first: Annotated[
+        str | None,
+        typer.Option(help=f"what the first layer reads: {', '.join(FIRST)}", show_default="codes before a convolution"),
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help=f"bits: {', '.join(WEIGHTS)}", show_default="1")] = None,
+    first_weights: Annotated[str | None, typer.Option(help="of the first layer", show_default="weights")] = None,
+    last_weights: Annotated[str | None, typer.Option(help="of the classifier", show_default="weights")] = None,
+    activations: Annotated[int | None, typer.Option(help="bits, 1 to 8", show_default="1")] = None,
+    signed: Annotated[
+        bool | None, typer.Option(help="activations of several bits from -1 to 1", show_default="0 to 1")
+    ] = None,
+    pad: Annotated[
+        str | None, typer.Option(help=f"in padded places: {', '.join(PADS)} code", show_default="zero")
+    ] = None,
+    pool: Annotated[
+        str | None, typer.Option(help=f"{', '.join(POOL_ORDERS)} the activation", show_default="before")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
     """Train a binarized network and keep the best epoch by validation accuracy.
@@ -80,6 +107,17 @@ def train(
         "momentum": momentum,
         "seed": seed,
         "threads": threads,
+        "flip": flip,
+        "precision": precision,
+        "initial": initial,
+        "first": first,
+        "weights": weights,
+        "first_weights": first_weights,
+        "last_weights": last_weights,
+        "activations": activations,
+        "signed": signed,
+        "pad": pad,
+        "pool": pool,
     }
     given = {name: value for name, value in given.items() if value is not None}
     try:
@@ -108,7 +146,7 @@ def train(
 def _new(given: dict[str, Any], out: Path | None) -> tuple[TrainingOptions, Path]:
     name = given.get("dataset", "mnist")
     load(name)  # an unknown name is refused before its missing recipe
-    options = TrainingOptions.from_json({"dataset": name} | RECIPES[name] | given)
+    options = TrainingOptions.from_json(recipe(name, given.get("topology")) | given)
     return options, out or Path("runs") / f"{name}-{options.topology.replace(',', '-')}"
 
 

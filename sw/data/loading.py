@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from signfold.sw.data.catalogue import CATALOGUE
+from signfold.sw.data.cifar import Cifar10
 from signfold.sw.data.dataset import Dataset
 from signfold.sw.data.digits import Digits
 from signfold.sw.data.mnist import Mnist
@@ -14,7 +15,7 @@ __all__ = ["data_folder", "load", "names"]
 
 def names() -> tuple[str, ...]:
     """Names that `load` knows: the embedded set first."""
-    return (Digits.name, *CATALOGUE)
+    return (Digits.name, *CATALOGUE, Cifar10.name)
 
 
 def data_folder(data_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -55,6 +56,8 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     """
     if name == Digits.name:
         return Digits()
+    if name == Cifar10.name:
+        return Cifar10(data_folder(data_dir))
     if name not in CATALOGUE:
         raise DataError(f"no data set is named {name!r}, allowed: {', '.join(names())}")
     return Mnist(CATALOGUE[name], data_folder(data_dir))

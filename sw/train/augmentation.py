@@ -1,4 +1,4 @@
-"""Pictures of one epoch: a new order, new random shifts, new noise."""
+"""Pictures of one epoch: a new order, new random shifts, mirror images and noise."""
 
 import torch
 from torch.nn import functional
@@ -12,23 +12,27 @@ def epoch_frames(
     generator: torch.Generator,
     *,
     shift: int = 0,
+    flip: bool = False,
     noise: int = 0,
     bits: int = 8,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Shuffle a training set, shift each picture by its own random offset and add noise to every pixel.
+    """Shuffle a training set, shift and mirror each picture at random and add noise to every pixel.
 
     Working on the whole epoch at once makes one copy per offset instead of one per picture.
 
     Parameters
     ----------
     pictures : torch.Tensor
-        Codes, uint8 [n, height, width].
+        Codes, uint8 [n, height, width] or [n, channels, height, width].
     labels : torch.Tensor
         Classes, int64 [n].
     generator : torch.Generator
-        Source of order, offsets and noise.
+        Source of order, offsets, mirror images and noise.
     shift : int, default: 0
-        Largest shift in pixels; rows and columns move by -shift..shift independently, code 0 moves in.
+        Largest shift in pixels; rows and columns move by -shift..shift independently, code 0 moves in. The same as a
+        random crop from a picture that is padded by so many pixels.
+    flip : bool, default: False
+        Whether every other picture, at random, is mirrored left to right.
     noise : int, default: 0
         Largest change of a code: every pixel gets its own uniform integer of -noise..noise, and stays in range. Pixels
         near a threshold then fall on either side of it, which keeps a network from learning 1-bit pictures by heart.
@@ -38,24 +42,27 @@ def epoch_frames(
     Returns
     -------
     tuple of torch.Tensor
-        Codes, uint8 [n, height * width], and their labels, int64 [n], in the new order.
+        Codes, uint8 of the pictures' shape and memory format, and their labels, int64 [n], in the new order.
     """
     order = torch.randperm(len(pictures), generator=generator)
     frames = _shifted(pictures, order, shift, generator) if shift else pictures[order]
+    if flip:
+        mirrored = (torch.rand(len(frames), generator=generator) < 0.5).nonzero().flatten()
+        frames[mirrored] = frames[mirrored].flip(-1)
     if noise:
         change = torch.randint(-noise, noise + 1, frames.shape, generator=generator, dtype=torch.int16)
         frames = (frames + change).clamp_(0, (1 << bits) - 1).to(torch.uint8)
-    return frames.flatten(1), labels[order]
+    return frames, labels[order]
 
 
 def _shifted(pictures: torch.Tensor, order: torch.Tensor, shift: int, generator: torch.Generator) -> torch.Tensor:
-    count, height, width = pictures.shape
+    height, width = pictures.shape[-2:]
     span = 2 * shift + 1
-    offsets = torch.randint(span * span, (count,), generator=generator)
+    offsets = torch.randint(span * span, (len(pictures),), generator=generator)
     padded = functional.pad(pictures, (shift, shift, shift, shift))
     frames = torch.empty_like(pictures)
     for offset in range(span * span):
         top, left = divmod(offset, span)
         places = (offsets == offset).nonzero().flatten()
-        frames[places] = padded[order[places], top : top + height, left : left + width]
+        frames[places] = padded[..., top : top + height, left : left + width][order[places]]
     return frames

@@ -13,7 +13,16 @@ from safetensors.numpy import save
 from signfold.sw.errors import CheckpointError
 from signfold.sw.files import write_whole
 
-__all__ = ["FORMAT", "VERSION", "Checkpoint", "exists", "read_checkpoint", "write_best", "write_checkpoint"]
+__all__ = [
+    "FORMAT",
+    "VERSION",
+    "Checkpoint",
+    "exists",
+    "read_best",
+    "read_checkpoint",
+    "write_best",
+    "write_checkpoint",
+]
 
 FORMAT, VERSION = "signfold-checkpoint", 1
 
@@ -111,6 +120,34 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
     description = checkpoint.describe()
     write_whole(run / TENSORS, save(checkpoint.tensors, metadata={HEADER: json.dumps(description)}))
     write_whole(run / DESCRIPTION, (json.dumps(description, indent=1) + "\n").encode())
+
+
+def read_best(run: Path) -> dict[str, np.ndarray]:
+    """Read the model of the best epoch.
+
+    Parameters
+    ----------
+    run : pathlib.Path
+        Run folder.
+
+    Returns
+    -------
+    dict of numpy.ndarray
+        Tensors, all named `model.*`.
+
+    Raises
+    ------
+    CheckpointError
+        The folder holds none, or a damaged one.
+    """
+    path = run / BEST
+    if not path.is_file():
+        raise CheckpointError(f"{run}: no {BEST} in this folder")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: damaged ({error})") from error
 
 
 def read_checkpoint(run: Path) -> Checkpoint:

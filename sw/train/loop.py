@@ -14,11 +14,19 @@ from signfold.sw.data import Dataset
 from signfold.sw.errors import CheckpointError
 from signfold.sw.train import losses
 from signfold.sw.train.augmentation import epoch_frames
-from signfold.sw.train.checkpoint import Checkpoint, exists, read_checkpoint, write_best, write_checkpoint
+from signfold.sw.train.checkpoint import (
+    Checkpoint,
+    exists,
+    read_best,
+    read_checkpoint,
+    write_best,
+    write_checkpoint,
+)
+from signfold.sw.train.describe import Style, describe
 from signfold.sw.train.models import BinaryNet
 from signfold.sw.train.options import TrainingOptions
 from signfold.sw.train.schedules import rate
-from signfold.sw.train.topologies import dense_layers, parse_widths
+from signfold.sw.train.topologies import parse_topology
 
 __all__ = ["Trainer", "train"]
 
@@ -39,40 +47,53 @@ class Trainer:
     Raises
     ------
     ValueError
-        The pixel threshold, the shift or the noise does not fit the data set.
+        The pixel threshold, the shift, the noise or the topology does not fit the data set.
     """
 
     def __init__(self, options: TrainingOptions, dataset: Dataset) -> None:
         if options.threshold is not None and options.threshold > 1 << dataset.bits:
             raise ValueError(f"threshold is {options.threshold!r}, allowed for {dataset.name}: 0..{1 << dataset.bits}")
-        if options.shift >= min(dataset.shape):
-            raise ValueError(f"shift is {options.shift!r}, allowed for {dataset.name}: below {min(dataset.shape)}")
+        if options.shift >= min(dataset.shape[-2:]):
+            raise ValueError(f"shift is {options.shift!r}, allowed for {dataset.name}: below {min(dataset.shape[-2:])}")
         if options.noise >= 1 << dataset.bits:
             raise ValueError(f"noise is {options.noise!r}, allowed for {dataset.name}: below {1 << dataset.bits}")
         self.options = options
         self._bits = dataset.bits
-        pictures, labels = dataset.split("train")
-        self._train = torch.from_numpy(pictures.copy()), torch.from_numpy(labels)
-        pictures, labels = dataset.split("validation")
-        self._validation = torch.from_numpy(pictures.copy()).flatten(1), torch.from_numpy(labels)
-        if options.threshold is not None:
-            thresholds = [options.threshold]
-        else:
-            thresholds = np.floor(self._train[0].flatten(1).double().mean(0).numpy() + 0.5).astype(int).tolist()
-        self.description = {
-            "input": {"shape": [dataset.elements], "bits": dataset.bits},
-            "layers": dense_layers(
-                dataset.elements, parse_widths(options.topology), dataset.classes, thresholds, options.head
-            ),
-        }
+        self._train = _tensors(*dataset.split("train"))
+        self._validation = _tensors(*dataset.split("validation"))
+        style = Style(
+            options.head,
+            options.weights,
+            options.weights if options.first_weights == "same" else options.first_weights,
+            options.weights if options.last_weights == "same" else options.last_weights,
+            options.activations,
+            options.signed,
+            options.pad,
+            options.pool,
+            None if options.reads_codes else self._thresholds(),
+        )
+        shape, layers = describe(dataset.shape, dataset.bits, parse_topology(options.topology), dataset.classes, style)
+        self.description = {"input": {"shape": list(shape), "bits": dataset.bits}, "layers": layers}
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {}
         self._generator = torch.Generator().manual_seed(options.seed)
         self.model = BinaryNet(
-            self.description["layers"], self._generator, momentum=options.momentum, dropout=options.dropout
+            layers,
+            self._generator,
+            shape=shape,
+            bits=dataset.bits,
+            momentum=options.momentum,
+            dropout=options.dropout,
+            precision={"float32": torch.float32, "bfloat16": torch.bfloat16}[options.precision],
         )
         self._loss = {"cross-entropy": losses.cross_entropy, "squared-hinge": losses.squared_hinge}[options.loss]
         self._optimizer = torch.optim.Adam(self.model.parameters(), lr=options.lr, fused=True)
+
+    def _thresholds(self) -> tuple[int, ...]:
+        if self.options.threshold is not None:
+            return (self.options.threshold,)
+        means = self._train[0].flatten(1).double().mean(0).numpy()
+        return tuple(np.floor(means + 0.5).astype(int).tolist())
 
     @property
     def done(self) -> bool:
@@ -91,7 +112,7 @@ class Trainer:
         -------
         dict
             The epoch's entry in the history: `epoch` (from 1), `loss`, `train_accuracy` (of the network in training,
-            on shifted pictures), `validation_loss`, `validation_accuracy`, `lr` (of the last step), `seconds`.
+            on changed pictures), `validation_loss`, `validation_accuracy`, `lr` (of the last step), `seconds`.
 
         Raises
         ------
@@ -100,7 +121,12 @@ class Trainer:
         """
         options, started = self.options, time.monotonic()
         frames, labels = epoch_frames(
-            *self._train, self._generator, shift=options.shift, noise=options.noise, bits=self._bits
+            *self._train,
+            self._generator,
+            shift=options.shift,
+            flip=options.flip,
+            noise=options.noise,
+            bits=self._bits,
         )
         batch = min(options.batch, len(frames))
         steps = len(frames) // batch
@@ -124,6 +150,7 @@ class Trainer:
                 on_step((step + 1) / steps)
         if not math.isfinite(total):
             raise CheckpointError(f"epoch {len(self.history) + 1}: the loss is {float(total)!r}; use a smaller lr")
+        self.model.refresh()
         count, validation_loss = self.model.measure(*self._validation)
         entry = {
             "epoch": len(self.history) + 1,
@@ -164,6 +191,25 @@ class Trainer:
             ),
         )
 
+    def begin_with(self, run: Path) -> None:
+        """Take the best model of another run as the first one.
+
+        Parameters
+        ----------
+        run : pathlib.Path
+            Its folder.
+
+        Raises
+        ------
+        CheckpointError
+            The folder holds none, or one of other layers.
+        """
+        tensors = {name.removeprefix("model."): torch.from_numpy(value) for name, value in read_best(run).items()}
+        try:
+            self.model.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise CheckpointError(f"{run}: the model there is of other layers: {error}") from error
+
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue where a checkpoint was written.
 
@@ -195,6 +241,14 @@ class Trainer:
         except (KeyError, RuntimeError, TypeError) as error:
             raise CheckpointError(f"the checkpoint's tensors do not fit its description: {error}") from error
         self.history, self.best = list(checkpoint.history), dict(checkpoint.best)
+
+
+def _tensors(pictures: np.ndarray, labels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Take over pictures, channels innermost where they have channels: the order that convolutions are fastest in."""
+    taken = torch.from_numpy(pictures.copy())
+    if taken.dim() == 4:
+        taken = taken.contiguous(memory_format=torch.channels_last)
+    return taken, torch.from_numpy(labels)
 
 
 def _options(checkpoint: Checkpoint, folder: Path) -> TrainingOptions:
@@ -262,6 +316,8 @@ def train(
         trainer = Trainer(options, dataset)
         if checkpoint is not None:
             trainer.restore(checkpoint)
+        elif options.initial is not None:
+            trainer.begin_with(Path(options.initial))
         folder.mkdir(parents=True, exist_ok=True)
         while not trainer.done:
             entry = trainer.epoch(on_step)

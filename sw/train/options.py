@@ -4,13 +4,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from signfold.sw.train.describe import FIRST, HEADS, PADS, POOL_ORDERS, WEIGHTS
 from signfold.sw.train.schedules import SCHEDULES
-from signfold.sw.train.topologies import HEADS, parse_widths
+from signfold.sw.train.topologies import Conv, parse_topology
 
-__all__ = ["LOSSES", "RECIPES", "TrainingOptions"]
+__all__ = ["LOSSES", "PRECISIONS", "RECIPES", "TrainingOptions", "recipe"]
 
 #: Names of the losses in `signfold.sw.train.losses`.
 LOSSES = ("cross-entropy", "squared-hinge")
+
+#: Types of activations and products in training.
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class TrainingOptions:
     dataset : str
         Name of the data set.
     topology : str
-        Name or hidden widths, see `topologies.parse_widths`.
+        Name or steps, see `topologies.parse_topology`.
     epochs : int
         Passes over the training set.
     batch : int
@@ -38,9 +42,12 @@ class TrainingOptions:
     head : str
         One of `topologies.HEADS`.
     threshold : int or None
-        Pixel threshold; None takes each pixel's mean over the training set, rounded to the nearest integer.
+        Pixel threshold where pixels become bits; None takes each pixel's mean over the training set, rounded to the
+        nearest integer.
     shift : int
         Largest random shift of training pictures, in pixels.
+    flip : bool
+        Whether training pictures are mirrored at random.
     noise : int
         Largest random change of a training picture's pixel codes.
     dropout : float
@@ -51,6 +58,24 @@ class TrainingOptions:
         Seed of initial weights, order, shifts, noise and dropout.
     threads : int
         Threads of torch. Part of the options, because sums over another number of threads round differently.
+    first : str
+        One of `describe.FIRST`: what the first layer reads; "auto" is "codes" before a convolution, else "bits".
+    weights : str
+        One of `describe.WEIGHTS`: bits of a weight, or "ternary".
+    first_weights, last_weights : str
+        The same for the first layer and the classifier; "same" is `weights`.
+    activations : int
+        Bits of an activation, 1 to 8.
+    signed : bool
+        Whether activations of several bits stand for -1..1 instead of 0..1.
+    pad : str
+        One of `describe.PADS`: what stands in the padded places of convolutions.
+    pool : str
+        One of `describe.POOL_ORDERS`: whether pooling comes before normalization or after the activation.
+    precision : str
+        One of `PRECISIONS`: the type of activations and products in training.
+    initial : str or None
+        Folder of a run with the same layers whose best model this run begins with.
 
     Raises
     ------
@@ -74,10 +99,21 @@ class TrainingOptions:
     momentum: float = 0.1
     seed: int = 1
     threads: int = 1
+    flip: bool = False
+    first: str = "auto"
+    weights: str = "1"
+    first_weights: str = "same"
+    last_weights: str = "same"
+    activations: int = 1
+    signed: bool = False
+    pad: str = "zero"
+    pool: str = "before"
+    precision: str = "float32"
+    initial: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that are not allowed."""
-        parse_widths(self.topology)
+        parse_topology(self.topology)
         rules = {
             "epochs": (self.epochs >= 1, "1 or more"),
             "batch": (self.batch >= 2, "2 or more"),
@@ -93,10 +129,24 @@ class TrainingOptions:
             "momentum": (0 < self.momentum <= 1, "above 0 and at most 1"),
             "seed": (0 <= self.seed < 1 << 63, "0 to 2**63 - 1"),
             "threads": (self.threads >= 1, "1 or more"),
+            "first": (self.first in ("auto", *FIRST), ", ".join(("auto", *FIRST))),
+            "weights": (self.weights in WEIGHTS, ", ".join(WEIGHTS)),
+            "first_weights": (self.first_weights in ("same", *WEIGHTS), ", ".join(("same", *WEIGHTS))),
+            "last_weights": (self.last_weights in ("same", *WEIGHTS), ", ".join(("same", *WEIGHTS))),
+            "activations": (1 <= self.activations <= 8, "1 to 8"),
+            "pad": (self.pad in PADS, ", ".join(PADS)),
+            "pool": (self.pool in POOL_ORDERS, ", ".join(POOL_ORDERS)),
+            "precision": (self.precision in PRECISIONS, ", ".join(PRECISIONS)),
         }
         for name, (allowed, rule) in rules.items():
             if not allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, allowed: {rule}")
+
+    @property
+    def reads_codes(self) -> bool:
+        """Whether the first layer reads the pixels themselves instead of bits."""
+        convolutional = isinstance(parse_topology(self.topology)[0], Conv)
+        return self.first == "codes" or (self.first == "auto" and convolutional)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for a checkpoint."""
@@ -130,9 +180,34 @@ class TrainingOptions:
             raise ValueError(f"training options are incomplete or of a wrong type: {error}") from error
 
 
-#: What the command line takes where an option is not given, by data set.
+#: What the command line takes where an option is not given, by data set; a recipe for a topology goes before it.
 RECIPES: dict[str, dict[str, Any]] = {
     "digits": {"topology": "128,96", "epochs": 300, "batch": 64, "lr": 0.02, "noise": 3},
     "mnist": {"topology": "sfc", "epochs": 400, "batch": 128, "lr": 0.02, "threshold": 128, "shift": 1},
+    "mnist conv-s": {"epochs": 40, "batch": 100, "lr": 0.02, "shift": 1},
     "fashion-mnist": {"topology": "sfc", "epochs": 400, "batch": 128, "lr": 0.02},
+    "fashion-mnist conv-s": {"epochs": 40, "batch": 100, "lr": 0.02, "shift": 1, "flip": True},
+    "cifar10": {"topology": "cnv", "epochs": 100, "batch": 100, "lr": 0.01, "shift": 4, "flip": True},
 }
+
+
+def recipe(dataset: str, topology: str | None = None) -> dict[str, Any]:
+    """Look up the options that a data set's networks are trained with.
+
+    Parameters
+    ----------
+    dataset : str
+        Name of the data set.
+    topology : str, optional
+        Topology, where one is chosen.
+
+    Returns
+    -------
+    dict
+        Options by name, those of `TrainingOptions`.
+    """
+    chosen = {"dataset": dataset} | RECIPES[dataset]
+    if topology is not None:
+        own = RECIPES.get(f"{dataset} {topology}")
+        chosen = ({"dataset": dataset} | own if own is not None else chosen) | {"topology": topology}
+    return chosen

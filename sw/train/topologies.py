@@ -1,83 +1,147 @@
-"""Shapes of networks: names and widths to the layer list that a checkpoint stores. Free of torch."""
+"""Shapes of networks: names and short texts to the steps that `describe` lays out. Free of torch."""
 
-from collections.abc import Sequence
-from typing import Any
+import re
+from dataclasses import dataclass
 
-__all__ = ["HEADS", "TOPOLOGIES", "dense_layers", "parse_widths"]
+__all__ = ["NAMES", "TOPOLOGIES", "Conv", "Dense", "GlobalPool", "Pool", "Step", "parse_topology"]
 
-#: Hidden widths of the networks of FINN (Umuroglu et al., arXiv:1612.07119) and BNN-PYNQ.
-TOPOLOGIES = {"tfc": (64, 64, 64), "sfc": (256, 256, 256), "lfc": (1024, 1024, 1024)}
+#: Networks by name. tfc, sfc, lfc and cnv are those of FINN (Umuroglu et al., arXiv:1612.07119) and BNN-PYNQ; bnn-cifar
+#: is that of BinaryConnect and BNN (arXiv:1511.00363, arXiv:1602.02830); vgg-small that of LQ-Net and IR-Net
+#: (arXiv:1807.10029, arXiv:1909.10788); conv-s is this house's, for pictures of 28x28 and small FPGAs.
+TOPOLOGIES = {
+    "tfc": "64,64,64",
+    "sfc": "256,256,256",
+    "lfc": "1024,1024,1024",
+    "cnv": "64c3,64c3,p2,128c3,128c3,p2,256c3,256c3,512,512",
+    "conv-s": "16c3,32c3,p2,32c3,p2,64c3,64",
+    "bnn-cifar": "128c3p1,128c3p1,p2,256c3p1,256c3p1,p2,512c3p1,512c3p1,p2,1024,1024",
+    "vgg-small": "128c3p1,128c3p1,p2,256c3p1,256c3p1,p2,512c3p1,512c3p1,p2",
+}
 
-#: What follows the last dense layer: one scale common to all classes, or batch normalization a class.
-HEADS = ("scale", "batchnorm")
+NAMES = ", ".join(TOPOLOGIES)
 
-#: Added to variances; stored in every layer, so that files do not depend on this constant.
-EPSILON = 1e-5
+#: Kernel, then optional stride and padding, both for height and width.
+_WINDOW = r"(?P<kernel>\d+)(s(?P<stride>\d+))?(p(?P<padding>\d+))?"
+_CONV = re.compile(rf"(?P<channels>\d+)c{_WINDOW}")
+_DEPTHWISE = re.compile(rf"d{_WINDOW}")
+_POOL = re.compile(rf"(?P<kind>[pa]){_WINDOW}")
 
 
-def parse_widths(topology: str) -> tuple[int, ...]:
-    """Read hidden widths.
+@dataclass(frozen=True)
+class Dense:
+    """A fully connected hidden layer.
+
+    Attributes
+    ----------
+    channels : int
+        Its outputs.
+    """
+
+    channels: int
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A hidden convolution.
+
+    Attributes
+    ----------
+    channels : int or None
+        Its outputs; None: depthwise, as many as come in.
+    kernel, stride, padding : int
+        The same for height and width.
+    """
+
+    channels: int | None
+    kernel: int
+    stride: int
+    padding: int
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Pooling of the convolution before.
+
+    Attributes
+    ----------
+    kind : str
+        "maxpool" or "avgpool".
+    kernel, stride, padding : int
+        The same for height and width.
+    """
+
+    kind: str
+    kernel: int
+    stride: int
+    padding: int
+
+
+@dataclass(frozen=True)
+class GlobalPool:
+    """The end of a network without dense layers: a 1x1 convolution to the classes, and its mean over the picture."""
+
+
+Step = Dense | Conv | Pool | GlobalPool
+
+
+def parse_topology(topology: str) -> tuple[Step, ...]:
+    """Read what lies between the pixels and the classifier.
 
     Parameters
     ----------
     topology : str
-        A name in `TOPOLOGIES`, or positive integers separated by commas.
+        A name in `TOPOLOGIES`, or steps separated by commas:
+
+        * `64` : a dense layer of 64 channels;
+        * `64c3`, `64c3s2p1` : a convolution to 64 channels, kernel 3x3, here with stride 2 and padding 1;
+        * `d3`, `d3s2p1` : the same depthwise, channel by channel;
+        * `p2`, `p3s2p1` : MaxPool of 2x2, or of 3x3 with stride 2 and padding 1; the stride is else the kernel;
+        * `a2` : the same with means;
+        * `gap` : at the end, a 1x1 convolution to the classes and its mean over all positions, instead of the dense
+          classifier that ends every other network.
 
     Returns
     -------
-    tuple of int
-        Widths of the hidden layers, first to last.
+    tuple of Step
+        Steps, first to last; convolutions and pools before dense layers.
 
     Raises
     ------
     ValueError
-        It is neither.
+        It is neither; the message says what is allowed, or where the order is wrong.
     """
-    if topology in TOPOLOGIES:
-        return TOPOLOGIES[topology]
-    try:
-        widths = tuple(int(width) for width in topology.split(","))
-    except ValueError:
-        widths = ()
-    if not widths or min(widths) < 1:
-        raise ValueError(
-            f"topology is {topology!r}, allowed: {', '.join(TOPOLOGIES)}, or hidden widths such as '256,256,256'"
-        )
-    return widths
+    steps = tuple(_step(text, topology) for text in TOPOLOGIES.get(topology, topology).split(","))
+    for index, step in enumerate(steps):
+        before = steps[index - 1] if index else None
+        if isinstance(step, Pool) and not isinstance(before, Conv):
+            raise ValueError(f"topology is {topology!r}, allowed: pools directly after a convolution")
+        if isinstance(step, (Conv, GlobalPool)) and isinstance(before, Dense):
+            raise ValueError(f"topology is {topology!r}, allowed: convolutions only before dense layers")
+        if isinstance(before, GlobalPool) or (step == GlobalPool() and before is None):
+            raise ValueError(f"topology is {topology!r}, allowed: 'gap' only at the end of a convolutional network")
+    return steps
 
 
-def dense_layers(
-    elements: int, widths: Sequence[int], classes: int, thresholds: Sequence[int], head: str
-) -> list[dict[str, Any]]:
-    """Describe a dense network as a checkpoint stores it.
-
-    Parameters
-    ----------
-    elements : int
-        Pixels of a picture.
-    widths : sequence of int
-        Hidden widths.
-    classes : int
-        Outputs.
-    thresholds : sequence of int
-        Pixel thresholds, one or `elements` of them.
-    head : str
-        One of `HEADS`.
-
-    Returns
-    -------
-    list of dict
-        One entry a layer: `kind`, `name` where it has tensors, and its parameters.
-    """
-    layers: list[dict[str, Any]] = [{"kind": "input_threshold", "thresholds": list(thresholds)}]
-    fan_in = elements
-    for index, channels in enumerate((*widths, classes)):
-        layers.append({"kind": "dense", "name": f"dense{index}", "in": fan_in, "out": channels})
-        if index < len(widths):
-            layers.append({"kind": "batchnorm_sign", "name": f"norm{index}", "eps": EPSILON})
-        elif head == "batchnorm":
-            layers.append({"kind": "batchnorm", "name": f"norm{index}", "eps": EPSILON})
-        else:
-            layers.append({"kind": "scale", "name": "scale"})
-        fan_in = channels
-    return layers
+def _step(text: str, topology: str) -> Step:
+    if text == "gap":
+        return GlobalPool()
+    if re.fullmatch(r"\d+", text) and int(text) > 0:
+        return Dense(int(text))
+    for pattern in (_CONV, _DEPTHWISE, _POOL):
+        match = pattern.fullmatch(text)
+        if match is None:
+            continue
+        kernel, padding = int(match["kernel"]), int(match["padding"] or 0)
+        stride = int(match["stride"] or (kernel if pattern is _POOL else 1))
+        if kernel < 1 or stride < 1 or padding >= kernel:
+            break
+        if pattern is _POOL:
+            return Pool("maxpool" if match["kind"] == "p" else "avgpool", kernel, stride, padding)
+        if pattern is _DEPTHWISE:
+            return Conv(None, kernel, stride, padding)
+        if int(match["channels"]) > 0:
+            return Conv(int(match["channels"]), kernel, stride, padding)
+    raise ValueError(
+        f"topology is {topology!r}, allowed: {NAMES}, hidden widths such as '256,256,256', "
+        f"or steps such as '16c3,p2,32c3p1,p2,128'"
+    )

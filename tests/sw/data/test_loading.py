@@ -42,14 +42,14 @@ def test_digits_parts_are_disjoint_stratified_and_fixed() -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(DataError, match="'cifar'.*digits, mnist, fashion-mnist"):
+    with pytest.raises(DataError, match="'cifar'.*digits, mnist, fashion-mnist, cifar10"):
         load("cifar")
     with pytest.raises(ValueError, match="'training'.*train, validation, test"):
         load("digits").split("training")
 
 
 def test_names_lists_what_load_knows() -> None:
-    assert names() == ("digits", "mnist", "fashion-mnist")
+    assert names() == ("digits", "mnist", "fashion-mnist", "cifar10")
     for name in names():
         assert load(name).name == name
 

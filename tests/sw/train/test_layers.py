@@ -5,14 +5,22 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training tests need signfold[train]")
 
-from signfold.sw.train.layers import BatchNormSign, BinaryDense, InputThreshold, Scale  # noqa: E402
+from signfold.sw.train.describe import Style, describe  # noqa: E402
+from signfold.sw.train.layers import BatchNormSign, InputThreshold, Scale  # noqa: E402
 from signfold.sw.train.models import BinaryNet  # noqa: E402
-from signfold.sw.train.topologies import dense_layers, parse_widths  # noqa: E402
+from signfold.sw.train.topologies import Dense  # noqa: E402
+from signfold.sw.train.weights import BinaryDense  # noqa: E402
 
 
 def generator(seed: int = 1) -> "torch.Generator":
     """Seeded source of randomness."""
     return torch.Generator().manual_seed(seed)
+
+
+def dense_layers(elements: int, widths: tuple[int, ...], classes: int, threshold: int, head: str) -> list[dict]:
+    """Layer list of a dense network with one threshold for all pixels."""
+    steps = tuple(Dense(width) for width in widths)
+    return describe((1, elements), 4, steps, classes, Style(head, thresholds=(threshold,)))[1]
 
 
 def test_pixel_thresholds_are_inclusive_and_reach_beyond_the_codes() -> None:
@@ -69,7 +77,7 @@ def test_scale_is_positive_and_common() -> None:
 
 @pytest.mark.parametrize(("head", "last"), [("scale", "scale.log_scale"), ("batchnorm", "norm2.running_var")])
 def test_network_is_built_from_its_description(head: str, last: str) -> None:
-    layers = dense_layers(12, (8, 6), 3, [7], head)
+    layers = dense_layers(12, (8, 6), 3, 7, head)
     network = BinaryNet(layers, generator())
     names = list(network.state_dict())
     assert names[0] == "dense0.weight" and last in names
@@ -84,7 +92,7 @@ def test_unknown_layer_kinds_are_refused() -> None:
 
 
 def test_dropout_acts_in_training_only_and_never_on_pixels() -> None:
-    network = BinaryNet(dense_layers(12, (64,), 3, [7], "scale"), generator(), dropout=0.5)
+    network = BinaryNet(dense_layers(12, (64,), 3, 7, "scale"), generator(), dropout=0.5)
     codes = torch.randint(0, 16, (20, 12), dtype=torch.uint8, generator=generator())
     with torch.no_grad():
         network.eval()
@@ -100,21 +108,10 @@ def test_dropout_acts_in_training_only_and_never_on_pixels() -> None:
 
 
 def test_measure_takes_the_lowest_of_equal_classes() -> None:
-    layers = dense_layers(4, (2,), 3, [0], "scale")
+    layers = dense_layers(4, (2,), 3, 0, "scale")
     network = BinaryNet(layers, generator())
     with torch.no_grad():
         network.dense1.weight.fill_(1.0)
     codes = torch.zeros(6, 4, dtype=torch.uint8)
     assert network.measure(codes, torch.zeros(6, dtype=torch.int64))[0] == 6
     assert network.measure(codes, torch.ones(6, dtype=torch.int64))[0] == 0
-
-
-def test_widths_by_name_and_by_number() -> None:
-    assert parse_widths("tfc") == (64, 64, 64)
-    assert parse_widths("sfc") == (256, 256, 256)
-    assert parse_widths("lfc") == (1024, 1024, 1024)
-    assert parse_widths("5") == (5,)
-    assert parse_widths("5,70,3") == (5, 70, 3)
-    for wrong in ("", "xfc", "5,", "5,0", "-1", "1.5", "5;6"):
-        with pytest.raises(ValueError, match="topology is"):
-            parse_widths(wrong)

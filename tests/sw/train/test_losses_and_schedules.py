@@ -61,7 +61,7 @@ def test_without_shift_an_epoch_is_a_permutation() -> None:
     source = pictures(50, 2, 3)
     frames, labels = epoch_frames(source, torch.arange(50), torch.Generator().manual_seed(3))
     assert labels.tolist() != list(range(50)) and sorted(labels.tolist()) == list(range(50))
-    assert frames.tolist() == source[labels].flatten(1).tolist()
+    assert frames.tolist() == source[labels].tolist()
 
 
 @pytest.mark.parametrize("shift", [1, 2])
@@ -71,7 +71,7 @@ def test_every_shift_occurs_and_zero_moves_in(shift: int) -> None:
     frames, labels = epoch_frames(source, torch.arange(count), torch.Generator().manual_seed(4), shift=shift)
     assert sorted(labels.tolist()) == list(range(count))
     seen = set()
-    for frame, label in zip(frames.reshape(count, height, width), labels.tolist(), strict=True):
+    for frame, label in zip(frames, labels.tolist(), strict=True):
         matches = []
         for down in range(-shift, shift + 1):
             for right in range(-shift, shift + 1):
@@ -99,13 +99,31 @@ def test_shifts_are_the_same_for_the_same_seed() -> None:
 def test_noise_is_bounded_uniform_and_stays_in_range() -> None:
     source = torch.tensor([0, 8, 15], dtype=torch.uint8).repeat(4000, 1).reshape(4000, 1, 3)
     frames, _ = epoch_frames(source, torch.zeros(4000), torch.Generator().manual_seed(8), noise=2, bits=4)
-    assert frames.dtype == torch.uint8 and frames.shape == (4000, 3)
-    dark, middle, bright = (torch.bincount(frames[:, pixel].long(), minlength=16).tolist() for pixel in range(3))
+    assert frames.dtype == torch.uint8 and frames.shape == (4000, 1, 3)
+    dark, middle, bright = (torch.bincount(frames[:, 0, pixel].long(), minlength=16).tolist() for pixel in range(3))
     assert [code for code, count in enumerate(middle) if count] == [6, 7, 8, 9, 10]
     assert min(count for count in middle if count) > 650  # of 800 expected
     assert [code for code, count in enumerate(dark) if count] == [0, 1, 2] and dark[0] > 2000
     assert [code for code, count in enumerate(bright) if count] == [13, 14, 15] and bright[15] > 2000
     # Without noise the draws of order and shift are the same: older runs continue as they began.
     plain, order = epoch_frames(source, torch.arange(4000), torch.Generator().manual_seed(8))
-    assert torch.equal(plain, source[order].flatten(1))
+    assert torch.equal(plain, source[order])
     assert torch.equal(order, epoch_frames(source, torch.arange(4000), torch.Generator().manual_seed(8), noise=2)[1])
+
+
+def test_pictures_of_channels_move_as_one_and_keep_their_memory_format() -> None:
+    source = pictures(300, 12, 5).reshape(300, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+    frames, labels = epoch_frames(source, torch.arange(300), torch.Generator().manual_seed(9), shift=1)
+    assert frames.shape == source.shape and frames.is_contiguous(memory_format=torch.channels_last)
+    padded = torch.nn.functional.pad(source, (1, 1, 1, 1))
+    for frame, label in zip(frames, labels.tolist(), strict=True):
+        moved = [padded[label, :, y : y + 4, x : x + 5] for y in range(3) for x in range(3)]
+        assert any(torch.equal(frame, candidate) for candidate in moved)
+
+
+def test_about_half_of_the_pictures_are_mirrored() -> None:
+    source = torch.arange(1, 7, dtype=torch.uint8).reshape(1, 1, 2, 3).repeat(2000, 1, 1, 1)
+    frames, _ = epoch_frames(source, torch.zeros(2000), torch.Generator().manual_seed(10), flip=True)
+    mirrored = (frames == source.flip(-1)).flatten(1).all(1)
+    assert 900 < int(mirrored.sum()) < 1100
+    assert torch.equal(frames[~mirrored], source[~mirrored])

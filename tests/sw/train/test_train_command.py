@@ -112,7 +112,7 @@ def test_data_check_names_what_is_wrong(signfold) -> None:
     states = json.loads(bad.stdout)["data_sets"]
     assert states["digits"] == "ok" and "train-images-idx3-ubyte" in states["mnist"]
     listed = signfold("data", "list", "--json")
-    assert list(json.loads(listed.stdout)["data_sets"]) == ["digits", "mnist", "fashion-mnist"]
+    assert list(json.loads(listed.stdout)["data_sets"]) == ["digits", "mnist", "fashion-mnist", "cifar10"]
 
 
 def test_nothing_but_training_imports_torch(tmp_path) -> None:

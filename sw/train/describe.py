@@ -1,0 +1,213 @@
+"""A topology and its options laid out as the layer list that a checkpoint stores. Free of torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from signfold.sw.train.topologies import Conv, GlobalPool, Pool, Step
+
+__all__ = ["FIRST", "HEADS", "PADS", "POOL_ORDERS", "WEIGHTS", "Style", "describe"]
+
+#: What follows the last layer with weights: one scale common to all classes, or batch normalization a class.
+HEADS = ("scale", "batchnorm")
+
+#: What the first layer reads: bits at thresholds, or the pixels themselves.
+FIRST = ("bits", "codes")
+
+#: What stands in the padded places of convolutions: the real number 0, or what the lowest or highest code stands for.
+PADS = ("zero", "low", "high")
+
+#: Whether pooling comes before batch normalization or after the activation.
+POOL_ORDERS = ("before", "after")
+
+#: Weights by name: bits, or three levels.
+WEIGHTS = ("1", "2", "3", "4", "5", "6", "7", "8", "ternary")
+
+#: Added to variances; stored in every layer, so that files do not depend on this constant.
+EPSILON = 1e-5
+
+#: Ternary weights are 0 up to this share of the layer's mean magnitude (arXiv:1605.04711).
+TERNARY_DELTA = 0.7
+
+
+@dataclass(frozen=True)
+class Style:
+    """Everything about layers that a topology leaves open.
+
+    Attributes
+    ----------
+    head : str
+        One of `HEADS`.
+    weights, first_weights, last_weights : str
+        One of `WEIGHTS`: hidden layers, the first one, the classifier.
+    activations : int
+        Bits of an activation, 1 to 8; one bit is the sign.
+    signed : bool
+        Whether activations of several bits stand for -1..1 instead of 0..1.
+    pad : str
+        One of `PADS`.
+    pool : str
+        One of `POOL_ORDERS`.
+    thresholds : tuple of int or None
+        Thresholds of the pixels; None: the first layer reads the pixels themselves.
+    """
+
+    head: str = "scale"
+    weights: str = "1"
+    first_weights: str = "1"
+    last_weights: str = "1"
+    activations: int = 1
+    signed: bool = False
+    pad: str = "zero"
+    pool: str = "before"
+    thresholds: tuple[int, ...] | None = None
+
+
+def describe(
+    shape: Sequence[int], bits: int, steps: Sequence[Step], classes: int, style: Style
+) -> tuple[tuple[int, ...], list[dict[str, Any]]]:
+    """Describe a network as a checkpoint stores it.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Shape of a picture: height and width, or channels before them.
+    bits : int
+        Width of a pixel's code.
+    steps : sequence of Step
+        What `topologies.parse_topology` gives.
+    classes : int
+        Outputs.
+    style : Style
+        The rest.
+
+    Returns
+    -------
+    tuple of tuple and list of dict
+        Shape of a frame, (elements,) or (channels, height, width), and one entry a layer: `kind`, `name` where it has
+        tensors, and its parameters.
+
+    Raises
+    ------
+    ValueError
+        A window does not fit into its picture, or the pixel thresholds do not fit.
+    """
+    builder = _Builder(shape, bits, steps, style)
+    for index, step in enumerate(steps):
+        if isinstance(step, Pool):
+            continue  # taken along by the convolution before it
+        if isinstance(step, GlobalPool):
+            return builder.frame, builder.finish_by_mean(classes)
+        builder.hidden(step, steps[index + 1] if index + 1 < len(steps) else None)
+    return builder.frame, builder.finish(classes)
+
+
+class _Builder:
+    """The list as far as it is written, and the shape at its end."""
+
+    def __init__(self, shape: Sequence[int], bits: int, steps: Sequence[Step], style: Style) -> None:
+        self._style, self._bits = style, bits
+        if isinstance(steps[0], Conv):
+            self.frame = (1, *shape) if len(shape) == 2 else tuple(shape)
+        else:
+            self.frame = (prod(shape),)
+        self._shape = self.frame
+        self._index = 0
+        self._high = (1 << bits) - 1
+        if style.thresholds is None:
+            entry: dict[str, Any] = {"kind": "input_codes", "name": "pixels", "mean": [0.5], "std": [0.5]}
+        else:
+            if len(style.thresholds) not in (1, self._shape[0]):
+                raise ValueError(
+                    f"threshold is one for each of {len(style.thresholds)} pixels, allowed before a convolution: an "
+                    f"integer for all pixels"
+                )
+            entry = {"kind": "input_threshold", "thresholds": list(style.thresholds)}
+            self._high = 1
+        self._layers = [entry]
+
+    def hidden(self, step: Step, following: Step | None) -> None:
+        """Add a layer with its pool, normalization and activation."""
+        if isinstance(step, Conv):
+            self._conv(step)
+        else:
+            self._dense(step.channels, self._weights())
+        pool = following if isinstance(following, Pool) else None
+        # A mean of codes is no code: means are always taken before the activation.
+        before = pool is not None and (self._style.pool == "before" or pool.kind == "avgpool")
+        if before:
+            self._pool(pool)
+        self._norm()
+        if pool is not None and not before:
+            self._pool(pool)
+        self._index += 1
+
+    def finish(self, classes: int) -> list[dict[str, Any]]:
+        """Add the dense classifier and the head."""
+        self._dense(classes, self._weights(last=True))
+        return self._head()
+
+    def finish_by_mean(self, classes: int) -> list[dict[str, Any]]:
+        """Add the convolution to the classes, the mean over all positions, and the head."""
+        self._conv(Conv(classes, 1, 1, 0), last=True)
+        height, width = self._shape[1:]
+        window = {"kernel": [height, width], "stride": [height, width], "padding": [0, 0, 0, 0]}
+        self._layers.append({"kind": "avgpool", "name": f"pool{self._index}", **window})
+        return self._head()
+
+    def _head(self) -> list[dict[str, Any]]:
+        if self._style.head == "batchnorm":
+            self._layers.append({"kind": "batchnorm", "name": f"norm{self._index}", "eps": EPSILON})
+        else:
+            self._layers.append({"kind": "scale", "name": "scale"})
+        return self._layers
+
+    def _weights(self, last: bool = False) -> dict[str, Any]:
+        style = self._style
+        weights = style.last_weights if last else style.weights if self._index else style.first_weights
+        if weights == "1":
+            return {}
+        if weights == "ternary":
+            return {"weights": {"levels": 3, "method": "ternary", "delta": TERNARY_DELTA}}
+        return {"weights": {"levels": 1 << int(weights), "method": "dorefa"}}
+
+    def _dense(self, channels: int, weights: dict[str, Any]) -> None:
+        entry = {"kind": "dense", "name": f"dense{self._index}", "in": prod(self._shape), "out": channels}
+        self._layers.append(entry | weights)
+        self._shape = (channels,)
+
+    def _conv(self, step: Conv, last: bool = False) -> None:
+        name, incoming = f"conv{self._index}", self._shape[0]
+        entry = {"kind": "conv", "name": name, "in": incoming, "out": step.channels or incoming}
+        pads: dict[str, Any] = {"zero": "zero", "low": {"code": 0}, "high": {"code": self._high}}
+        entry |= self._window(name, step) | {"pad": pads[self._style.pad] if step.padding else "zero"}
+        entry |= {"groups": 1 if step.channels is not None else incoming}
+        self._layers.append(entry | self._weights(last))
+        self._shape = (entry["out"], *self._shape[1:])
+
+    def _pool(self, step: Pool) -> None:
+        name = f"pool{self._index}"
+        self._layers.append({"kind": step.kind, "name": name} | self._window(name, step))
+
+    def _norm(self) -> None:
+        entry = {"kind": "batchnorm_sign", "name": f"norm{self._index}", "eps": EPSILON}
+        if self._style.activations > 1:
+            entry |= {"kind": "batchnorm_quant", "bits": self._style.activations, "signed": self._style.signed}
+        self._layers.append(entry)
+        self._high = (1 << self._style.activations) - 1
+
+    def _window(self, name: str, step: Conv | Pool) -> dict[str, Any]:
+        """Move a window over the picture: its entries in the list, and the shape that it leaves."""
+        sizes = [(size + 2 * step.padding - step.kernel) // step.stride + 1 for size in self._shape[1:]]
+        if min(sizes) < 1:
+            raise ValueError(
+                f"topology does not fit: {name} has a window of {step.kernel}x{step.kernel} and padding "
+                f"{step.padding}, but a picture of {self._shape[1]}x{self._shape[2]} comes in"
+            )
+        self._shape = (self._shape[0], *sizes)
+        return {
+            "kernel": [step.kernel] * 2,
+            "stride": [step.stride] * 2,
+            "padding": [step.padding] * 4,
+        }
