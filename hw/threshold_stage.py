@@ -8,6 +8,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from signfold.hw.check import check_integer
 from signfold.hw.rom import RomParameters
 from signfold.hw.shapes import beat_layout
 from signfold.hw.stream import QueueParameters
@@ -25,18 +26,50 @@ class ThresholdStageParameters(Scheduled):
     ----------
     unit : ThresholdParameters
         Thresholds and widths.
+    positions : int
+        Positions of a frame.
 
     Raises
     ------
-    TypeError
-        If `unit` is of the wrong kind.
+    TypeError, ValueError
+        If a parameter is of the wrong kind or out of range; the message names it.
     """
 
     unit: ThresholdParameters
+    positions: int = 1
 
     def __post_init__(self):
         if not isinstance(self.unit, ThresholdParameters):
             raise TypeError(f"threshold unit must be ThresholdParameters, not {self.unit!r}")
+        check_integer("positions", self.positions, minimum=1)
+        border = self.unit.border
+        if border is not None and border.positions != self.positions:
+            raise ValueError(f"positions must be {border.positions}, those of the border, not {self.positions!r}")
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return self.unit.channels
+
+    @property
+    def input_elements(self) -> int:
+        """Sums of a frame."""
+        return self.positions * self.channels
+
+    @property
+    def input_bits(self) -> int:
+        """Bits of a sum."""
+        return self.unit.sum_width
+
+    @property
+    def lanes(self) -> int:
+        """Codes of an output beat."""
+        return self.unit.lanes
+
+    @property
+    def input_lanes(self) -> int:
+        """Sums of an input beat."""
+        return self.unit.lanes
 
     @property
     def queue(self) -> QueueParameters:

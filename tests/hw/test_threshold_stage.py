@@ -26,7 +26,7 @@ def test_threshold_stage(channels, lanes, bits, border, pace_in, pace_out):
     rng = np.random.default_rng(bits)
     border = BorderClasses((0, 1, 2), (0, 1, 1)) if border else None
     thresholds = np.sort(rng.integers(0, 65, (border.count if border else 1, channels, 2**bits - 1)), axis=-1)
-    parameters = ThresholdStageParameters(ThresholdParameters("t", lanes, 6, thresholds, border))
+    parameters = ThresholdStageParameters(ThresholdParameters("t", lanes, 6, thresholds, border), 9)
     frames = rng.integers(0, 64, (4, 9, channels))
     inputs = packets(frames.reshape(-1, channels), lanes)
     expected = packets(parameters.compute(frames).reshape(-1, channels), lanes)
@@ -44,6 +44,9 @@ def test_threshold_stage(channels, lanes, bits, border, pace_in, pace_out):
         assert len(inputs) == 4 * 9 * parameters.interval
 
 
-def test_wrong_unit():
+def test_wrong_parameters():
     with pytest.raises(TypeError, match=r"^threshold unit must be ThresholdParameters, not 3$"):
         ThresholdStageParameters(3)
+    unit = ThresholdParameters("t", 1, 4, [[3]], BorderClasses((0,), (0, 0, 0)))
+    with pytest.raises(ValueError, match=r"^positions must be 3, those of the border, not 1$"):
+        ThresholdStageParameters(unit)
