@@ -91,7 +91,7 @@ class _LayerReader:
         raise CheckpointError(f"layer {shown(name)}: kind {shown(kind)} is not known to this compiler")
 
     def _conv(self, name: str, entry: Mapping[str, object]) -> FloatConv:
-        window, groups, pad = self._window(name, entry), entry.get("groups", 1), entry.get("pad", "zero")
+        window, groups, pad = self._window(name, entry), entry.get("groups"), entry.get("pad")
         channels, inputs = self._sizes(name, entry, "out", "in")
         if not is_int(groups) or groups < 1 or inputs % groups:
             raise CheckpointError(
@@ -131,7 +131,7 @@ class _LayerReader:
 
     @staticmethod
     def _window(name: str, entry: Mapping[str, object]) -> Window:
-        return Window.checked(name, entry.get("kernel"), entry.get("stride"), entry.get("padding", [0, 0, 0, 0]))
+        return Window.checked(name, entry.get("kernel"), entry.get("stride"), entry.get("padding"))
 
     def _weights(self, layer: str, shape: tuple[int, ...], entry: object) -> tuple[np.ndarray, int, np.ndarray | None]:
         """Return latent weights, their levels, and their codes where there are more than two."""

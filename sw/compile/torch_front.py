@@ -64,7 +64,10 @@ class TorchModel:
         from signfold.sw.train.models import BinaryNet
 
         self._network = import_model(stored)
-        self._model = BinaryNet(stored.description["layers"], torch.Generator().manual_seed(0))
+        pixels = self._network.input
+        self._model = BinaryNet(
+            stored.description["layers"], torch.Generator().manual_seed(0), shape=pixels.shape, bits=pixels.bits
+        )
         self._model.load_state_dict(
             {name.removeprefix("model."): torch.from_numpy(value.copy()) for name, value in stored.tensors.items()}
         )
