@@ -60,9 +60,12 @@ class AcceleratorConfig:
         final = self.engines[-1]
         if final.thresholds is not None:
             raise ValueError(f"engine {len(self.engines) - 1} must not have thresholds: its sums are the scores")
-        expected = (final.fan_in, final.padding, final.channels)
-        if (self.scores.fan_in, self.scores.padding, self.scores.classes) != expected:
-            raise ValueError(f"scores must have fan_in, padding, classes = {expected}, those of the last engine")
+        expected = (final.channels, final.output_bits, 2, final.fan_in + 2 * final.padding)
+        have = (self.scores.classes, self.scores.sum_width, self.scores.step, self.scores.origin)
+        if have != expected:
+            raise ValueError(
+                f"scores must have classes, sum_width, step, origin = {expected}, those of the last engine, not {have}"
+            )
         names = [rom.name for rom in self.roms]
         if len(set(names)) != len(names):
             raise ValueError("engines must have different names, because their ROMs are named after them")

@@ -17,18 +17,20 @@ __all__ = ["ScoreParameters", "ScoreUnit"]
 
 @dataclass(frozen=True, eq=False)
 class ScoreParameters(Scheduled):
-    """Scores of the classes: bipolar sums, or an integer multiple and offset of each.
+    """Scores of the classes: sums s = step * u - origin of incoming u, or an integer multiple and offset of each.
 
     Parameters
     ----------
-    fan_in : int
-        Products of a sum.
-    padding : int
-        Agreements that an incoming sum has too many.
-    scale, offset : array of int or None
-        One a class: score = scale * sum + offset. None: score = sum (every class on one positive scale).
     classes : int
         Number of classes.
+    sum_width : int
+        Width of an incoming sum u, unsigned.
+    step, origin : int
+        What a unit of u counts, and the u times step that stands for 0.
+    low, high : int
+        Smallest and largest s that can come.
+    scale, offset : array of int or None
+        One a class: score = scale * s + offset. None: score = s (every class on one positive scale).
 
     Raises
     ------
@@ -36,9 +38,12 @@ class ScoreParameters(Scheduled):
         If a parameter is of the wrong kind or out of range; the message names it.
     """
 
-    fan_in: int
-    padding: int
     classes: int
+    sum_width: int
+    step: int
+    origin: int
+    low: int
+    high: int
     scale: np.ndarray | None = None
     offset: np.ndarray | None = None
 
@@ -46,19 +51,18 @@ class ScoreParameters(Scheduled):
     LATENCY = 2
 
     def __post_init__(self):
-        check_integer("fan_in", self.fan_in, minimum=1)
-        check_integer("padding", self.padding, minimum=0)
         check_integer("classes", self.classes, minimum=1)
+        check_integer("sum width", self.sum_width, minimum=1)
+        check_integer("step", self.step, minimum=1)
+        check_integer("origin", self.origin, minimum=0)
+        most = self.step * ((1 << self.sum_width) - 1) - self.origin
+        check_integer("low", self.low, minimum=-self.origin, maximum=most)
+        check_integer("high", self.high, minimum=self.low, maximum=most)
         if (self.scale is None) != (self.offset is None):
             raise ValueError("scale and offset must both be given or both be None")
         if self.scale is not None:
             for name in ("scale", "offset"):
                 object.__setattr__(self, name, frozen_array(name, getattr(self, name), shape=(self.classes,)))
-
-    @property
-    def sum_width(self) -> int:
-        """Width of an incoming sum: agreements of the fan-in and the padding."""
-        return (self.fan_in + self.padding).bit_length()
 
     @property
     def score_width(self) -> int:
@@ -68,9 +72,9 @@ class ScoreParameters(Scheduled):
     @property
     def _bounds(self) -> list[int]:
         if self.scale is None:
-            return [-self.fan_in, self.fan_in]
+            return [self.low, self.high]
         pairs = zip(self.scale, self.offset, strict=True)
-        ends = [(int(s) * sign * self.fan_in + int(o)) for s, o in pairs for sign in (-1, 1)]
+        ends = [int(s) * end + int(o) for s, o in pairs for end in (self.low, self.high)]
         return [min(ends), max(ends)]
 
     @property
@@ -91,8 +95,8 @@ class ScoreParameters(Scheduled):
         return tuple(_signed_width([int(a.min()), int(a.max())]) for a in (self.scale, self.offset))
 
     def compute(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return scores (frames x classes) and best classes (frames) for sums in agreements with the padding."""
-        scores = 2 * (np.asarray(sums, np.int64) - self.padding) - self.fan_in
+        """Return scores (frames x classes) and best classes (frames) of incoming sums (frames x classes)."""
+        scores = self.step * np.asarray(sums, np.int64) - self.origin
         if self.scale is not None:
             scores = scores * self.scale + self.offset
         return scores, scores.argmax(axis=1)
@@ -124,7 +128,7 @@ class ScoreUnit(wiring.Component):
     Members
     -------
     i : In(stream of beat_layout(1, sum_width))
-        Sums in agreements, in class order; `last` is not looked at.
+        Sums in class order; `last` is not looked at.
     o : Out(stream of result_layout(score_width, classes))
         Results, one a class.
     """
@@ -154,15 +158,15 @@ class ScoreUnit(wiring.Component):
 
         # First stage: the score. It may fill while the second stage waits.
         valid, score, index = Signal(), Signal(signed(p.score_width)), Signal(range(p.classes))
-        bipolar = 2 * self.i.payload.codes[0] - (p.fan_in + 2 * p.padding)
+        total = p.step * self.i.payload.codes[0] - p.origin
         if p.rom is not None:
             m.submodules[p.rom.name] = rom = p.rom.create()
             scale_width, _ = p.field_widths
             m.d.comb += rom.address.eq(following)
-            bipolar = rom.data[:scale_width].as_signed() * bipolar + rom.data[scale_width:].as_signed()
+            total = rom.data[:scale_width].as_signed() * total + rom.data[scale_width:].as_signed()
         m.d.comb += self.i.ready.eq((~valid | move) & primed)
         with m.If(~valid | move):
-            m.d.sync += [valid.eq(put), score.eq(bipolar), index.eq(arriving)]
+            m.d.sync += [valid.eq(put), score.eq(total), index.eq(arriving)]
 
         # Second stage: the best class so far.
         top = Signal(signed(p.score_width))

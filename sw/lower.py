@@ -49,11 +49,14 @@ def lower(network: Network, plan: Plan) -> AcceleratorConfig:
             )
         except ValueError as error:
             raise PlanError(f"layer {k}: {error}") from None
-    affine = layers[-1].affine
+    affine, final = layers[-1].affine, engines[-1]
     scores = ScoreParameters(
-        engines[-1].fan_in,
-        engines[-1].padding,
-        engines[-1].channels,
+        final.channels,
+        final.output_bits,
+        2,
+        final.fan_in + 2 * final.padding,
+        -final.fan_in,
+        final.fan_in,
         None if affine is None else affine.scale,
         None if affine is None else affine.offset,
     )

@@ -62,7 +62,7 @@ def accelerator():
     return AcceleratorConfig(
         PixelParameters(elements=2, bits=1, thresholds=np.array([[1]]), lanes=1),
         (EngineParameters("l0", weights(2, 2), None, cols=1, simd=2),),
-        ScoreParameters(fan_in=2, padding=0, classes=2),
+        ScoreParameters(classes=2, sum_width=2, step=2, origin=2, low=-2, high=2),
     )
 
 
@@ -147,10 +147,10 @@ CASES = {
         PixelParameters(4, 2, np.array([[1], [2], [3], [4]]), 2).create, {"o": 3}, {"i": 2}, depth=16,
         method="bounded", environment=packets(4),
     ),
-    "scores": Case(ScoreParameters(3, 1, 3).create, {"o": 2}, {"i": 1}, depth=6, cover_depth=10),
+    "scores": Case(ScoreParameters(3, 3, 2, 5, -3, 3).create, {"o": 2}, {"i": 1}, depth=6, cover_depth=10),
     "scores with a table": Case(
-        ScoreParameters(3, 1, 3, np.array([1, -2, 3]), np.array([0, 5, -6])).create, {"o": 3}, {"i": 1}, depth=6,
-        cover_depth=10,
+        ScoreParameters(3, 3, 2, 5, -3, 3, np.array([1, -2, 3]), np.array([0, 5, -6])).create, {"o": 3}, {"i": 1},
+        depth=6, cover_depth=10,
     ),
     "thresholds": Case(
         ThresholdStageParameters(ThresholdParameters("t", 1, 2, np.array([[1, 2, 4], [0, 3, 3]]))).create,

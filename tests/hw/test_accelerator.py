@@ -74,14 +74,19 @@ def test_random_network_sweep(seed):
     check_random_network(seed)
 
 
+def scores_of(engine):
+    """The bipolar sums of the last engine."""
+    origin = engine.fan_in + 2 * engine.padding
+    return ScoreParameters(engine.channels, engine.output_bits, 2, origin, -engine.fan_in, engine.fan_in)
+
+
 def small(classes=3, elements=7, hidden=5, lanes=2, **last):
     rng = np.random.default_rng(0)
     engines = (
         EngineParameters("l0", rng.integers(0, 2, (hidden, elements)), np.zeros((hidden, 1), int), 2, 4),
         EngineParameters("l1", rng.integers(0, 2, (classes, hidden)), None, **{"cols": 2, "simd": 3, **last}),
     )
-    scores = ScoreParameters(hidden, engines[1].padding, classes)
-    return AcceleratorConfig(PixelParameters(elements, 8, [[128]], lanes), engines, scores)
+    return AcceleratorConfig(PixelParameters(elements, 8, [[128]], lanes), engines, scores_of(engines[1]))
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 8])
@@ -92,7 +97,7 @@ def test_unrolled_layers_reach_a_frame_a_beat(width):
         EngineParameters(f"l{k}", rng.integers(0, 2, (width, width)), t, width, width, width)
         for k, t in enumerate([np.zeros((width, 1), int), np.zeros((width, 1), int), None])
     )
-    config = AcceleratorConfig(PixelParameters(width, 8, [[9]], width), engines, ScoreParameters(width, 0, width))
+    config = AcceleratorConfig(PixelParameters(width, 8, [[9]], width), engines, scores_of(engines[-1]))
     assert config.interval == width
     frames = rng.integers(0, 256, (40, width))
     run = run_stream(config.create(), beats(config, frames), count=40 * width)

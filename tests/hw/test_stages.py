@@ -126,14 +126,16 @@ def test_short_and_long_packets_make_whole_frames(shared, stall):
 
 @pytest.mark.parametrize(("pace_in", "pace_out"), PACES)
 @pytest.mark.parametrize("affine", [False, True])
-@pytest.mark.parametrize("classes", [1, 2, 10])
-def test_scores(classes, affine, pace_in, pace_out):
+@pytest.mark.parametrize(("classes", "step"), [(1, 2), (2, 1), (10, 2)])
+def test_scores(classes, step, affine, pace_in, pace_out):
     rng = np.random.default_rng(classes)
     scales = {"scale": rng.integers(-9, 90, classes), "offset": rng.integers(-99, 99, classes)} if affine else {}
-    parameters = ScoreParameters(9, 3, classes, **scales)
+    parameters = ScoreParameters(classes, 4, step, 15, 3 * step - 15, 9 * step - 15, **scales)
     # Few values, so that ties are common.
-    sums = 3 + rng.integers(3, 7, (FRAMES, classes))
+    sums = rng.integers(3, 10, (FRAMES, classes))
+    sums[0] = [3, 9][affine]
     scores, best = parameters.compute(sums)
+    assert (scores == (step * sums - 15) * scales.get("scale", 1) + scales.get("offset", 0)).all()
     results = [
         {"score": int(frame[k]), "best": int(frame[: k + 1].argmax()), "last": int(k == classes - 1)}
         for frame in scores
@@ -141,6 +143,29 @@ def test_scores(classes, affine, pace_in, pace_out):
     ]
     assert [r["best"] for r in results[classes - 1 :: classes]] == best.tolist()
     check_exactly(parameters, packets(sums, 1), results, pace_in, pace_out)
+
+
+def test_scores_have_the_width_of_their_bounds():
+    assert ScoreParameters(1, 4, 2, 15, -15, 15).score_width == 5
+    assert ScoreParameters(1, 4, 2, 15, -8, 7).score_width == 4
+    assert ScoreParameters(2, 4, 2, 15, -8, 7, [1, -2], [0, 1]).score_width == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"low": -16}, r"^low must be an integer from -15 to 15, not -16$"),
+        ({"high": 16}, r"^high must be an integer from -15 to 15, not 16$"),
+        ({"step": 0}, r"^step must be an integer of at least 1, not 0$"),
+        ({"scale": [1, 1]}, r"^scale and offset must both be given or both be None$"),
+        ({"scale": [1], "offset": [1]}, r"^scale must have shape 2, not 1$"),
+    ],
+)
+def test_wrong_scores(change, message):
+    good = {"classes": 2, "sum_width": 4, "step": 2, "origin": 15, "low": -15, "high": 15}
+    ScoreParameters(**good)
+    with pytest.raises(ValueError, match=message):
+        ScoreParameters(**good | change)
 
 
 @pytest.mark.parametrize(("stall_in", "stall_out"), STALLS)
