@@ -10,7 +10,8 @@ from rich.table import Table
 
 from signfold.sw.cli.output import console, emit
 from signfold.sw.data import SPLITS, data_folder, load, names
-from signfold.sw.data.catalogue import CATALOGUE
+from signfold.sw.data.archive import download_archive
+from signfold.sw.data.catalogue import ARCHIVES, CATALOGUE
 from signfold.sw.data.download import download as fetch
 from signfold.sw.errors import DataError
 
@@ -41,7 +42,7 @@ def list_(as_json: AsJson = False) -> None:
             "bits": dataset.bits,
             "classes": dataset.classes,
             "sizes": dataset.sizes,
-            "source": "data folder" if name in CATALOGUE else "embedded",
+            "source": "data folder" if name in CATALOGUE or name in ARCHIVES else "embedded",
         }
 
     def render(output: Console) -> None:
@@ -65,19 +66,24 @@ def check(
 ) -> None:
     """Read every file and compare its contents with the published checksums; exit 2 unless all are right."""
     result: dict[str, str] = {}
+    notes: dict[str, str] = {}
     for name in _chosen(wanted):
+        dataset = load(name, data_dir)
         try:
             for part in SPLITS:
-                load(name, data_dir).split(part)
+                dataset.split(part)
+                if (note := dataset.note(part)) is not None:
+                    notes[name] = note
             result[name] = "ok"
         except DataError as error:
             result[name] = str(error)
 
     def render(output: Console) -> None:
         for name, state in result.items():
-            output.print(f"{name}: {state}", markup=False, highlight=False, soft_wrap=True)
+            note = f" ({notes[name]})" if name in notes else ""
+            output.print(f"{name}: {state}{note}", markup=False, highlight=False, soft_wrap=True)
 
-    emit({"folder": str(data_folder(data_dir)), "data_sets": result}, as_json=as_json, render=render)
+    emit({"folder": str(data_folder(data_dir)), "data_sets": result, "notes": notes}, as_json=as_json, render=render)
     if any(state != "ok" for state in result.values()):
         raise typer.Exit(DataError.exit_code)
 
@@ -88,7 +94,9 @@ def download(
     data_dir: DataDir = None,
     mirror: Annotated[
         list[str] | None,
-        typer.Option(help="address of a folder that holds the .gz files; repeatable", show_default="the published"),
+        typer.Option(
+            help="address of a folder that holds the published files; repeatable", show_default="the published"
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -107,10 +115,11 @@ def download(
             progress.update(tasks[file], completed=done, total=total)
 
         for name in _chosen(wanted):
-            if name not in CATALOGUE:
-                continue  # embedded: nothing to fetch
             tasks.clear()
-            files += map(str, fetch(CATALOGUE[name], folder, mirrors=mirror, on_bytes=on_bytes))
+            if name in CATALOGUE:
+                files += map(str, fetch(CATALOGUE[name], folder, mirrors=mirror, on_bytes=on_bytes))
+            elif name in ARCHIVES:
+                files += map(str, download_archive(ARCHIVES[name], folder, mirrors=mirror, on_bytes=on_bytes))
 
     def render(output: Console) -> None:
         for file in files:

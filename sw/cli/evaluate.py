@@ -43,7 +43,8 @@ def evaluate(
     data = loaded.metadata.get("dataset") if data is None else data
     if not isinstance(data, str):
         raise typer.BadParameter("the network does not name its data set: give --data")
-    frames, labels = frames_for(loaded, load(data, data_dir), split, limit)
+    dataset = load(data, data_dir)
+    frames, labels = frames_for(loaded, dataset, split, limit)
     started = time.monotonic()
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("evaluate", total=len(frames))
@@ -54,6 +55,7 @@ def evaluate(
         "content_hash": loaded.content_hash,
         "data": data,
         "split": split,
+        "note": dataset.note(split),
         "frames": accuracy.frames,
         "correct": accuracy.correct,
         "accuracy": accuracy.fraction,
@@ -102,7 +104,7 @@ def _compare(
 def _render(output: Console, result: dict[str, Any], seconds: float) -> None:
     lines = [
         f"network   {result['network']}",
-        f"data      {result['data']}, {result['split']} split",
+        f"data      {result['data']}, {result['split']} split" + (f", {result['note']}" if result["note"] else ""),
         f"accuracy  {result['accuracy']:.4f} ({result['correct']} of {result['frames']})",
         f"by class  {'  '.join(_share(entry, entry['frames']) for entry in result['classes'])}",
     ]

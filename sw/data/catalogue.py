@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["CATALOGUE", "IdxFile", "IdxSource"]
+__all__ = ["ARCHIVES", "CATALOGUE", "ArchiveSource", "IdxFile", "IdxSource"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,34 @@ class IdxSource:
         return (self.train_images, self.train_labels, self.test_images, self.test_labels)
 
 
+@dataclass(frozen=True)
+class ArchiveSource:
+    """A data set published as one compressed tar archive.
+
+    Attributes
+    ----------
+    name : str
+        Name of the data set.
+    summary : str
+        One line for lists.
+    mirrors : tuple of str
+        Folder addresses that hold the archive, tried in order.
+    archive : str
+        Its file name.
+    folder : str
+        Folder inside the archive, and inside the data folder.
+    files : dict of str to str
+        SHA-256 of each file that is taken from the folder.
+    """
+
+    name: str
+    summary: str
+    mirrors: tuple[str, ...]
+    archive: str
+    folder: str
+    files: dict[str, str]
+
+
 def _source(name: str, summary: str, mirrors: tuple[str, ...], checksums: tuple[str, str, str, str]) -> IdxSource:
     shapes = ((60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,))
     names = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -93,5 +121,24 @@ CATALOGUE = {
                 "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
             ),
         ),
+    )
+}
+
+#: Data sets that come as one archive, by name.
+ARCHIVES = {
+    "cifar10": ArchiveSource(
+        "cifar10",
+        "photographs of ten kinds of things, 3x32x32 8-bit pixels",
+        ("https://www.cs.toronto.edu/~kriz/", "https://cave.cs.toronto.edu/kriz/"),
+        "cifar-10-binary.tar.gz",
+        "cifar-10-batches-bin",
+        {
+            "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+            "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+            "data_batch_3.bin": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+            "data_batch_4.bin": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+            "data_batch_5.bin": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+            "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+        },
     )
 }

@@ -5,17 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
+from signfold.sw.data.catalogue import ARCHIVES
 from signfold.sw.data.dataset import Dataset
 from signfold.sw.errors import DataError
 
-__all__ = ["BATCHES", "CLASSES", "FOLDER", "RECORD", "TEST", "Cifar10", "parse_records"]
+__all__ = ["CLASSES", "RECORD", "Cifar10", "parse_records"]
 
 #: One record: a label and the red, green and blue planes of a picture.
 SHAPE, RECORD = (3, 32, 32), 1 + 3 * 32 * 32
 
-#: The folder that the published archive unpacks to, and its files, in the order that numbers the pictures.
-FOLDER = "cifar-10-batches-bin"
-BATCHES, TEST = tuple(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"
+#: The published archive; its training batches in the order that numbers the pictures, and the test batch.
+SOURCE = ARCHIVES["cifar10"]
+*BATCHES, TEST = SOURCE.files
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -25,20 +26,7 @@ VALIDATION = 5_000
 #: Records of a training batch, and of the published test batch.
 BATCH_RECORDS = 10_000
 
-#: SHA-256 of the training batches; of the first 1,000 records of the test batch.
-SHA256 = dict(
-    zip(
-        BATCHES,
-        (
-            "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
-            "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
-            "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
-            "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
-            "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
-        ),
-        strict=True,
-    )
-)
+#: SHA-256 of the first records of the test batch, for copies that hold no more than these.
 FIRST_TESTS, FIRST_TESTS_SHA256 = 1_000, "8314c96d7cd65618193bab23acdd5d4c4af15bf6dd00a1781d55beedf3be1ef5"
 
 
@@ -46,7 +34,8 @@ class Cifar10(Dataset):
     """45,000 + 5,000 pictures of 3x32x32 8-bit pixels in 10 classes, and as many test pictures as the file holds.
 
     The published test file has 10,000 records; one that ends early, after any whole number of them, is read as it is,
-    and `sizes` and `note` say how many there are.
+    and `sizes` and `note` say how many there are. Whole files are checked against their published checksums, and so
+    are the first 1,000 records of a test file that is not whole.
 
     Parameters
     ----------
@@ -70,7 +59,16 @@ class Cifar10(Dataset):
             tests = self.find(TEST).stat().st_size // RECORD
         except DataError:
             tests = BATCH_RECORDS
+        # Free of checks: `split` finds out what a file of another length is worth.
         return {"train": len(BATCHES) * BATCH_RECORDS - VALIDATION, "validation": VALIDATION, "test": tests}
+
+    def note(self, part: str) -> str | None:
+        """See `Dataset.note`: how many of the 10,000 test pictures there are."""
+        tests = self.sizes["test"]
+        if part != "test" or tests == BATCH_RECORDS:
+            return None
+        exact = "exact first " if tests >= FIRST_TESTS else "first "
+        return f"{exact}{tests:,} of {BATCH_RECORDS:,} test pictures"
 
     def find(self, file: str) -> Path:
         """Path of one of the batches.
@@ -90,11 +88,11 @@ class Cifar10(Dataset):
         DataError
             It is in none of the places; the message names the command that fetches it.
         """
-        for folder in (self._folder / FOLDER, self._folder / self.name, self._folder):
+        for folder in (self._folder / SOURCE.folder, self._folder / self.name, self._folder):
             if (folder / file).is_file():
                 return folder / file
         raise DataError(
-            f"{self.name}: {file} is neither in {self._folder / FOLDER} nor in {self._folder}; "
+            f"{self.name}: {file} is neither in {self._folder / SOURCE.folder} nor in {self._folder}; "
             f"run `signfold data download {self.name}`, or name the folder with --data-dir or SIGNFOLD_DATA"
         )
 
@@ -111,23 +109,25 @@ class Cifar10(Dataset):
     def _batch(self, file: str) -> tuple[np.ndarray, np.ndarray]:
         path = self.find(file)
         contents = _contents(path)
-        found = hashlib.sha256(contents).hexdigest()
-        if found != SHA256[file]:
-            raise DataError(f"{path}: corrupt, SHA-256 is {found}, expected {SHA256[file]}; fetch it again")
+        _check(path, contents, "", SOURCE.files[file])
         return parse_records(contents, str(path))
 
     def _test(self) -> tuple[np.ndarray, np.ndarray]:
         path = self.find(TEST)
         contents = _contents(path)
-        pictures, labels = parse_records(contents, str(path))
-        if len(labels) >= FIRST_TESTS:
-            found = hashlib.sha256(contents[: FIRST_TESTS * RECORD]).hexdigest()
-            if found != FIRST_TESTS_SHA256:
-                raise DataError(
-                    f"{path}: corrupt, SHA-256 of its first {FIRST_TESTS} records is {found}, expected "
-                    f"{FIRST_TESTS_SHA256}; fetch it again"
-                )
-        return pictures, labels
+        arrays = parse_records(contents, str(path))
+        if len(contents) == BATCH_RECORDS * RECORD:
+            _check(path, contents, "", SOURCE.files[TEST])
+        elif len(contents) >= FIRST_TESTS * RECORD:
+            first = contents[: FIRST_TESTS * RECORD]
+            _check(path, first, f" of its first {FIRST_TESTS} records", FIRST_TESTS_SHA256)
+        return arrays
+
+
+def _check(path: Path, contents: bytes, what: str, expected: str) -> None:
+    found = hashlib.sha256(contents).hexdigest()
+    if found != expected:
+        raise DataError(f"{path}: corrupt, SHA-256{what} is {found}, expected {expected}; fetch it again")
 
 
 def _contents(path: Path) -> bytes:

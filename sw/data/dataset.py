@@ -20,9 +20,11 @@ class Dataset(ABC):
     bits : int
         Width of a pixel's code: values are 0..2**bits - 1.
     shape : tuple of int
-        Height and width of a picture.
+        Height and width of a picture, channels before them where there are several.
     classes : int
         Number of classes; labels are 0..classes - 1.
+    class_names : tuple of str
+        What the classes are called; the numbers where they have no other name.
     sizes : dict
         Number of pictures in each part.
     """
@@ -32,6 +34,26 @@ class Dataset(ABC):
     shape: tuple[int, ...]
     classes: int
     sizes: dict[str, int]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, by label."""
+        return tuple(map(str, range(self.classes)))
+
+    def note(self, part: str) -> str | None:  # noqa: ARG002 (for those that have one)
+        """Say what a reader of results on a part has to know of it.
+
+        Parameters
+        ----------
+        part : str
+            One of `SPLITS`.
+
+        Returns
+        -------
+        str or None
+            None where the part is what was published.
+        """
+        return None
 
     @property
     def elements(self) -> int:

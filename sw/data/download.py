@@ -11,7 +11,7 @@ from signfold.sw.data.catalogue import IdxFile, IdxSource
 from signfold.sw.data.idx import read_idx
 from signfold.sw.errors import DataError
 
-__all__ = ["download"]
+__all__ = ["download", "fetch"]
 
 #: Bytes between two reports of progress.
 BLOCK = 1 << 16
@@ -20,8 +20,23 @@ BLOCK = 1 << 16
 TIMEOUT = 30.0
 
 
-def _fetch(address: str, part: Path, on_bytes: Callable[[int, int | None], None]) -> None:
-    """Bring `part` to its full length, continuing after the bytes that it holds if the server can."""
+def fetch(address: str, part: Path, on_bytes: Callable[[int, int | None], None]) -> None:
+    """Bring a file to its full length, continuing after the bytes that it holds if the server can.
+
+    Parameters
+    ----------
+    address : str
+        Where the file is published.
+    part : pathlib.Path
+        The file; its folder exists.
+    on_bytes : callable
+        Told the bytes that are there, and the length where known.
+
+    Raises
+    ------
+    OSError, http.client.HTTPException
+        The transfer failed; what arrived is kept.
+    """
     held = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(address, headers={"Range": f"bytes={held}-"} if held else {})
     try:
@@ -49,7 +64,7 @@ def _fetch_checked(address: str, target: Path, file: IdxFile, on_bytes: Callable
     # The part keeps the suffix that tells the reader to decompress it.
     part = target.with_name(f"part-{target.name}")
     resumed = part.exists()
-    _fetch(address, part, on_bytes)
+    fetch(address, part, on_bytes)
     try:
         read_idx(part, shape=file.shape, sha256=file.sha256)
     except DataError:

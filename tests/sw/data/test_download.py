@@ -2,8 +2,10 @@
 
 import gzip
 import hashlib
+import io
 import json
 import struct
+import tarfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -13,7 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from signfold.sw.cli.app import app
-from signfold.sw.data.catalogue import CATALOGUE, IdxFile, IdxSource
+from signfold.sw.data.archive import download_archive
+from signfold.sw.data.catalogue import ARCHIVES, CATALOGUE, ArchiveSource, IdxFile, IdxSource
 from signfold.sw.data.download import download
 from signfold.sw.errors import DataError
 
@@ -149,3 +152,63 @@ def test_command_fetches_and_reports(server: Server, source: IdxSource, tmp_path
     assert answer.exit_code == 0, answer.output
     result = json.loads(answer.stdout)
     assert [file.rsplit("/", 1)[1] for file in result["files"]] == [f"{file.name}.gz" for file in source.files]
+
+
+def packed(folder: str, files: dict[str, bytes]) -> bytes:
+    """Pack files into a compressed archive."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
+        for name, contents in files.items():
+            entry = tarfile.TarInfo(f"{folder}/{name}")
+            entry.size = len(contents)
+            tar.addfile(entry, io.BytesIO(contents))
+    return stream.getvalue()
+
+
+@pytest.fixture
+def archive(server: Server) -> ArchiveSource:
+    """Describe an archive that the server holds."""
+    files = {f"{name}.bin": np.random.default_rng(len(name)).bytes(4000) for name in ("one", "three")}
+    server.contents["small.tar.gz"] = packed("small-bin", files | {"../../outside": b"x", "readme.html": b"y"})
+    sums = {name: hashlib.sha256(contents).hexdigest() for name, contents in files.items()}
+    return ArchiveSource("small", "a small set", (server.address,), "small.tar.gz", "small-bin", sums)
+
+
+def test_unpacks_the_known_files_of_an_archive_once(server: Server, archive: ArchiveSource, tmp_path) -> None:
+    server.cut["small.tar.gz"] = 3000
+    with pytest.raises(DataError, match="small.tar.gz"):
+        download_archive(archive, tmp_path)
+    paths = download_archive(archive, tmp_path)
+    assert server.requests[1] == ("small.tar.gz", "bytes=3000-")
+    assert [path.name for path in paths] == ["one.bin", "three.bin"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["one.bin", "small-bin", "three.bin"]
+    asked = len(server.requests)
+    assert download_archive(archive, tmp_path) == paths and len(server.requests) == asked
+    paths[0].write_bytes(b"damaged")
+    download_archive(archive, tmp_path)
+    assert hashlib.sha256(paths[0].read_bytes()).hexdigest() == archive.files["one.bin"]
+
+
+def test_archives_with_other_contents_are_refused(server: Server, archive: ArchiveSource, tmp_path) -> None:
+    right = server.contents["small.tar.gz"]
+    for wrong, message in (
+        (packed("small-bin", {"one.bin": b"1", "three.bin": b"3"}), "one.bin inside is corrupt"),
+        (packed("other", {"one.bin": b"1"}), "not the archive of small"),
+        (b"no archive at all" * 100, "not a valid archive"),
+        (right[:2000], "not a valid archive"),
+    ):
+        server.contents["small.tar.gz"] = wrong
+        with pytest.raises(DataError, match=message):
+            download_archive(archive, tmp_path)
+        assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    # What an earlier attempt left does not spoil the next one.
+    (tmp_path / "small-bin" / "part-small.tar.gz").write_bytes(b"something else")
+    server.contents["small.tar.gz"] = right
+    assert all(path.is_file() for path in download_archive(archive, tmp_path))
+
+
+def test_command_fetches_archives(server: Server, archive: ArchiveSource, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(ARCHIVES, "cifar10", archive)
+    answer = CliRunner().invoke(app, ["data", "download", "cifar10", "--data-dir", str(tmp_path), "--json"])
+    assert answer.exit_code == 0, answer.output
+    assert [file.rsplit("/", 1)[1] for file in json.loads(answer.stdout)["files"]] == ["one.bin", "three.bin"]
