@@ -12,11 +12,12 @@ from signfold.boards.board import Board, Pll
 from signfold.boards.report import check_fit, read_report
 from signfold.boards.toolchain import Step, find_tools, run_step
 from signfold.boards.top import BoardTop
+from signfold.sw.default_plan import default_plan
 from signfold.sw.errors import BuildError, ToolError
 from signfold.sw.files import write_whole
 from signfold.sw.hosted import TOP, HostedDesign, generate_hosted
 from signfold.sw.network import Network
-from signfold.sw.plan import Plan, default_plan
+from signfold.sw.plan import Plan
 
 __all__ = ["BAUD", "BOARDS", "MANIFEST", "NETLIST", "build", "find_board"]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from signfold.sim.commands import simulate
 from signfold.sw.compile import compile_run
 from signfold.sw.data import load
+from signfold.sw.default_plan import default_plan
 from signfold.sw.generate import generate
-from signfold.sw.plan import default_plan
 from signfold.sw.train.loop import train
 from signfold.sw.train.options import TrainingOptions
 

@@ -1,20 +1,21 @@
-"""The accelerator: pixel stage, one engine a layer, score unit, and gearboxes between them."""
+"""The accelerator: pixel stage, engines and threshold stages, score unit, and gearboxes between them."""
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from signfold.hw.engine import EngineParameters
+from signfold.hw.engine_core import EngineCore
 from signfold.hw.gearbox import gearboxes
 from signfold.hw.pixels import PixelParameters
 from signfold.hw.rom import RomParameters
 from signfold.hw.score import ScoreParameters
 from signfold.hw.shapes import beat_layout, result_layout
+from signfold.hw.threshold_stage import ThresholdStageParameters
+from signfold.hw.timing import scheduled
 
 __all__ = ["Accelerator", "AcceleratorConfig"]
 
@@ -27,8 +28,8 @@ class AcceleratorConfig:
     ----------
     pixels : PixelParameters
         Input stage.
-    engines : tuple of EngineParameters
-        Layers in order; all but the last have thresholds. ROM names must differ.
+    layers : tuple of EngineCore and ThresholdStageParameters
+        Engines, and thresholds that stand alone, in order; the last one's sums are the scores. ROM names must differ.
     scores : ScoreParameters
         Output stage.
 
@@ -39,56 +40,66 @@ class AcceleratorConfig:
     """
 
     pixels: PixelParameters
-    engines: tuple[EngineParameters, ...]
+    layers: tuple[EngineCore | ThresholdStageParameters, ...]
     scores: ScoreParameters
 
     def __post_init__(self):
-        if not self.engines:
-            raise ValueError("engines must hold at least one engine")
-        if self.engines[0].fan_in != self.pixels.elements:
-            raise ValueError(
-                f"engine 0 must have a fan-in of elements = {self.pixels.elements}, not {self.engines[0].fan_in!r}"
-            )
-        for k, (engine, following) in enumerate(pairwise(self.engines)):
-            if engine.thresholds is None:
-                raise ValueError(f"engine {k} must have thresholds: only the last engine may go without")
-            if following.fan_in != engine.channels:
+        if not self.layers:
+            raise ValueError("layers must hold at least one engine")
+        elements, bits, what = self.pixels.elements, self.pixels.output_bits, "the input"
+        for k, layer in enumerate(self.layers):
+            if layer.input_elements != elements:
                 raise ValueError(
-                    f"engine {k + 1} must have a fan-in of {engine.channels}, the channels of engine {k}, "
-                    f"not {following.fan_in!r}"
+                    f"layer {k} must have a fan-in of {elements}, the elements of {what}, not {layer.input_elements!r}"
                 )
-        final = self.engines[-1]
-        if final.thresholds is not None:
-            raise ValueError(f"engine {len(self.engines) - 1} must not have thresholds: its sums are the scores")
-        expected = (final.channels, final.output_bits, 2, final.fan_in + 2 * final.padding)
+            if layer.input_bits != bits:
+                raise ValueError(f"layer {k} must read codes of {bits} bits, those of {what}, not {layer.input_bits!r}")
+            elements, bits, what = layer.positions * layer.channels, layer.output_bits, f"layer {k}"
+        final = self.layers[-1]
+        if not isinstance(final, EngineCore) or final.thresholds is not None:
+            raise ValueError(f"layer {len(self.layers) - 1} must not have thresholds: its sums are the scores")
+        expected = (elements, bits, final.output_step, final.origin)
         have = (self.scores.classes, self.scores.sum_width, self.scores.step, self.scores.origin)
         if have != expected:
             raise ValueError(
-                f"scores must have classes, sum_width, step, origin = {expected}, those of the last engine, not {have}"
+                f"scores must have classes, sum_width, step, origin = {expected}, those of the last layer, not {have!r}"
             )
         names = [rom.name for rom in self.roms]
         if len(set(names)) != len(names):
-            raise ValueError("engines must have different names, because their ROMs are named after them")
+            raise ValueError("layers must have different names, because their ROMs are named after them")
 
     @cached_property
+    def _chain(self) -> tuple[tuple[str, object, int], ...]:
+        """Name, parameters and packets a frame of each stage, in order."""
+        chain = [("pixels", self.pixels, self.pixels.positions)]
+        lanes = self.pixels.lanes
+        for k, layer in enumerate(self.layers):
+            packets = chain[-1][2]
+            gears = gearboxes(layer.input_elements // packets, layer.input_bits, lanes, layer.input_lanes)
+            chain += [(f"gearbox_{k}_{g}", gear, packets) for g, gear in enumerate(gears)]
+            name = f"engine_{k}" if isinstance(layer, EngineCore) else f"thresholds_{k}"
+            chain.append((name, layer, layer.positions))
+            lanes = layer.lanes
+        gears = gearboxes(self.layers[-1].channels, self.scores.sum_width, lanes, 1)
+        chain += [(f"gearbox_{len(self.layers)}_{g}", gear, chain[-1][2]) for g, gear in enumerate(gears)]
+        return (*chain, ("scores", self.scores, 1))
+
+    @property
     def stages(self) -> tuple[tuple[str, object], ...]:
         """Name and parameters of each stage of the stream, in order, gearboxes included."""
-        stages = [("pixels", self.pixels)]
-        bits, lanes = 1, self.pixels.lanes
-        for k, engine in enumerate(self.engines):
-            gears = gearboxes(engine.fan_in, bits, lanes, engine.simd)
-            stages += [(f"gearbox_{k}_{g}", gear) for g, gear in enumerate(gears)]
-            stages.append((f"engine_{k}", engine))
-            bits, lanes = engine.output_bits, engine.hop
-        gears = gearboxes(self.scores.classes, bits, lanes, 1)
-        stages += [(f"gearbox_{len(self.engines)}_{g}", gear) for g, gear in enumerate(gears)]
-        return (*stages, ("scores", self.scores))
+        return tuple((name, parameters) for name, parameters, _ in self._chain)
 
     @property
     def roms(self) -> tuple[RomParameters, ...]:
         """All tables, in stream order."""
-        tables = [self.pixels.rom, *(rom for engine in self.engines for rom in engine.roms), self.scores.rom]
+        tables = [self.pixels.rom, *(rom for layer in self.layers for rom in layer.roms), self.scores.rom]
         return tuple(table for table in tables if table is not None)
+
+    @property
+    def settling(self) -> int:
+        """Cycles after reset until every stage waits for input: windows first read what lies around the image."""
+        engines = [layer for layer in self.layers if isinstance(layer, EngineCore)]
+        return 4 + max(engine.feeder.play_words for engine in engines)
 
     @cached_property
     def latency(self) -> int:
@@ -97,29 +108,41 @@ class AcceleratorConfig:
         For a frame that meets an idle accelerator, with an input beat offered and a result taken every cycle. (A first
         transfer in cycle t and the last in cycle t + latency.)
         """
-        times = list(range(self.pixels.beats))
-        for _, parameters in self.stages:
-            times = parameters.schedule(times)
-        return times[-1]
+        start = self.settling
+        return self.schedule(range(start, start + self.pixels.beats))[-1] - start
+
+    def schedule(self, offers, *, ready=()) -> list[int]:
+        """Return the cycles in which results transfer; see `signfold.hw.timing.scheduled`."""
+        return scheduled((parameters for _, parameters in self.stages), offers, ready=ready)
 
     @cached_property
     def interval(self) -> int:
         """Initiation interval: cycles from one frame to the next in steady state, without stalls at either end.
 
-        The largest of the stages' intervals: input beats, passes x words of an engine, beats of a gearbox, classes.
+        The largest of the stages' intervals: input beats, words played by an engine, beats of a gearbox, classes.
         """
-        middle = [parameters.interval for name, parameters in self.stages if name not in ("pixels", "scores")]
-        return max(self.pixels.beats, self.scores.classes, *middle)
+        intervals = [self.pixels.beats, self.scores.classes]
+        for name, parameters, packets in self._chain:
+            if name not in ("pixels", "scores"):
+                whole = isinstance(parameters, EngineCore)
+                intervals.append(parameters.interval * (1 if whole else packets))
+        return max(intervals)
 
     def compute(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return scores (frames x classes) and classes (frames) of input codes (frames x elements)."""
         return self.scores.compute(self.trace(frames)[-1])
 
     def trace(self, frames: np.ndarray) -> list[np.ndarray]:
-        """Return the output of the pixel stage and of each engine (frames x elements or channels), in order."""
+        """Return the output of the pixel stage and of each layer, in order.
+
+        Each is frames x positions x channels, or frames x elements where there is one position.
+        """
         values = [self.pixels.compute(frames)]
-        for engine in self.engines:
-            values.append(engine.compute(values[-1]))
+        for layer in self.layers:
+            value = values[-1]
+            if not isinstance(layer, EngineCore):
+                value = value.reshape(len(value), -1, layer.channels)
+            values.append(layer.compute(value))
         return values
 
     def create(self) -> "Accelerator":

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from signfold.hw.cell import CellParameters
 from signfold.hw.check import check_integer
+from signfold.hw.planes import PlaneParameters
 
 __all__ = ["ArrayParameters", "SystolicArray"]
 
@@ -26,11 +27,14 @@ class ArrayParameters:
     simd : int
         Bits of a word.
     words : int
-        Words of a pass; at least cols / hop, so that the sums of one pass have left before those of the next.
+        Words of a play. A pass, which is a play for each pair of planes in time, has at least cols / hop words in all,
+        so that the sums of one pass have left before those of the next.
     hop : int
         Columns that an activation word passes in one cycle.
     stages : int
         Pipeline registers between XNOR and accumulator.
+    planes : PlaneParameters
+        Bit planes.
 
     Raises
     ------
@@ -44,6 +48,7 @@ class ArrayParameters:
     words: int
     hop: int = 1
     stages: int = 1
+    planes: PlaneParameters = PlaneParameters()
 
     def __post_init__(self):
         check_integer("rows", self.rows, minimum=1)
@@ -51,16 +56,23 @@ class ArrayParameters:
         check_integer("hop", self.hop, minimum=1)
         if self.cols % self.hop:
             raise ValueError(f"hop must divide cols = {self.cols}, not {self.hop!r}")
-        if self.groups > CellParameters(self.simd, self.words, self.stages).words:
-            least = -(-self.cols // self.words)
+        _ = self.cell
+        if self.groups > self.pass_words:
+            least = -(-self.cols // self.pass_words)
             raise ValueError(
-                f"hop must be at least cols / words = {self.cols} / {self.words}, so {least} or more, not {self.hop!r}"
+                f"hop must be at least cols / words = {self.cols} / {self.pass_words}, so {least} or more, "
+                f"not {self.hop!r}"
             )
 
     @property
     def cell(self) -> CellParameters:
         """Parameters of each cell."""
-        return CellParameters(self.simd, self.words, self.stages)
+        return CellParameters(self.simd, self.words, self.stages, self.planes)
+
+    @property
+    def pass_words(self) -> int:
+        """Words of a pass: of all its plays."""
+        return self.words * len(self.planes.plays)
 
     @property
     def groups(self) -> int:
@@ -82,16 +94,16 @@ class ArrayParameters:
         Parameters
         ----------
         words : numpy.ndarray
-            Activation bits, rows x words x simd, each 0 or 1.
+            Activation codes, rows x words x simd.
         weights : numpy.ndarray
-            Weight bits, cols x words x simd, each 0 or 1.
+            Weight codes, cols x words x simd.
 
         Returns
         -------
         numpy.ndarray
-            Agreements, rows x cols, 0 .. words * simd.
+            Agreements times their scales, rows x cols, 0 .. words * simd * planes.top.
         """
-        return (words[:, None] == weights[None]).sum(axis=(2, 3))
+        return self.planes.count(words.reshape(len(words), 1, -1), weights.reshape(1, len(weights), -1))
 
     def create(self) -> "SystolicArray":
         """Return the gateware."""
@@ -121,7 +133,9 @@ class SystolicArray(wiring.Component):
         A word is there.
     first, last : In(1)
         It is the first, the last of its pass.
-    weights : In(array of groups x (hop * simd) bits)
+    double : In(1)
+        It is the first of a play before which the sums count twice.
+    weights : In(array of groups x (hop * cell.weight_width) bits)
         Weight words of a column group, column b * hop in the low bits; for the word of cycle t due in cycle
         t + weight_delay(b).
     sums : Out(array of rows x hop sums)
@@ -134,11 +148,12 @@ class SystolicArray(wiring.Component):
         self.parameters = p = parameters
         super().__init__(
             {
-                "words": In(data.ArrayLayout(unsigned(p.simd), p.rows)),
+                "words": In(data.ArrayLayout(unsigned(p.cell.activation_width), p.rows)),
                 "valid": In(1),
                 "first": In(1),
                 "last": In(1),
-                "weights": In(data.ArrayLayout(unsigned(p.hop * p.simd), p.groups)),
+                "double": In(1),
+                "weights": In(data.ArrayLayout(unsigned(p.hop * p.cell.weight_width), p.groups)),
                 "sums": Out(data.ArrayLayout(data.ArrayLayout(unsigned(p.cell.sum_width), p.hop), p.rows)),
                 "done": Out(p.rows),
             }
@@ -148,7 +163,7 @@ class SystolicArray(wiring.Component):
         p = self.parameters
         m = Module()
         weights = [self.weights[p.weight_delay(j)] for j in range(p.groups)]
-        control = Cat(self.valid, self.first, self.last)
+        control = Cat(self.valid, self.first, self.last, self.double)[: 4 if len(p.planes.plays) > 1 else 3]
         for r in range(p.rows):
             # Row r works r cycles behind row 0, because the weights reach it r cycles later.
             if r > 0:
@@ -166,16 +181,17 @@ class SystolicArray(wiring.Component):
             if j > 0:
                 word = _delay(m, word, 1, f"word_{r}_{j}")
                 control = _delay(m, control, 1, f"control_{r}_{j}")
-            valid, first, last = _delay(m, control, p.stages, f"staged_{r}_{j}")
+            valid, first, last, *double = _delay(m, control, p.stages, f"staged_{r}_{j}")
             totals = []
             for lane in range(p.hop):
                 column = p.weight_delay(j) * p.hop + lane
                 m.submodules[f"cell_{r}_{column}"] = cell = p.cell.create()
                 m.d.comb += [
                     cell.activations.eq(word),
-                    cell.weights.eq(weights[j].word_select(lane, p.simd)),
+                    cell.weights.eq(weights[j].word_select(lane, p.cell.weight_width)),
                     cell.accumulate.eq(valid),
                     cell.restart.eq(first),
+                    cell.double.eq(double[0] if double else 0),
                 ]
                 totals.append(cell.total)
             done = Signal(name=f"done_{r}_{j}")

@@ -1,29 +1,32 @@
-"""Replay buffer: keeps a frame's words for every channel group while the next frame arrives, and starts the passes."""
+"""Replay buffer: keeps a frame's words for every channel group and plane while the next frame arrives."""
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import memory, stream, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_integer
 from signfold.hw.shapes import beat_layout
+from signfold.hw.timing import Beats, Timing
 
 __all__ = ["ReplayBuffer", "ReplayParameters"]
 
 
 @dataclass(frozen=True)
 class ReplayParameters:
-    """Frames of `words` words, each frame played `passes` times.
+    """Frames of `words` words, each frame played `plays` times.
 
     Parameters
     ----------
     simd : int
-        Bits of a word.
+        Codes of a word.
     words : int
         Words of a frame.
-    passes : int
+    plays : int
         Times that a frame is played.
+    bits : int
+        Width of a code.
 
     Raises
     ------
@@ -33,13 +36,14 @@ class ReplayParameters:
 
     simd: int
     words: int
-    passes: int
+    plays: int
+    bits: int = 1
 
-    #: Cycles from a word's transfer at the input to its earliest appearance at the output.
-    LATENCY = 2
+    #: Cycles from the issue of a word to its appearance.
+    DELAY = 1
 
     def __post_init__(self):
-        for name in ("simd", "words", "passes"):
+        for name in ("simd", "words", "plays", "bits"):
             check_integer(name, getattr(self, name), minimum=1)
 
     @property
@@ -54,84 +58,125 @@ class ReplayParameters:
 
     @property
     def interval(self) -> int:
-        """Cycles from one frame to the next while passes are granted."""
-        return self.words * self.passes
+        """Cycles from one frame to the next while words are issued every cycle."""
+        return self.words * self.plays
 
-    def compute(self, words: list[int]) -> list[int]:
+    def compute(self, words: list) -> list:
         """Return the words that a frame plays."""
-        return list(words) * self.passes
+        return list(words) * self.plays
 
-    def schedule(self, offers: list[int]) -> list[int]:
-        """Return the cycles at which the words of all passes appear, for one frame in an idle buffer, all granted."""
-        appear = []
-        for index in range(self.interval):
-            earliest = offers[index % self.words] + self.LATENCY
-            appear.append(max(earliest, appear[-1] + 1) if appear else earliest)
-        return appear
+    def playing(self, source: Timing) -> "ReplayTiming":
+        """Return the cycles of plays for words offered by `source`."""
+        return ReplayTiming(self, source)
 
     def create(self) -> "ReplayBuffer":
         """Return the gateware."""
         return ReplayBuffer(self)
 
 
-class ReplayBuffer(wiring.Component):
-    """Store words, play each frame `passes` times, a word a cycle.
-
-    The first pass follows the words as they arrive, with idle cycles where they are late. A pass starts only while
-    `grant` is 1 and then runs to its end whatever `grant` does: whoever grants it has room for what comes of it. The
-    output has no back-pressure. Frames are counted, so reset is the only way to drop a part of one.
+class ReplayTiming:
+    """Cycles at which the words of plays are issued, without simulating.
 
     Parameters
     ----------
     parameters : ReplayParameters
-        Frame size and passes.
+        Frame size.
+    source : Timing
+        Words at the input.
+    """
+
+    def __init__(self, parameters: ReplayParameters, source: Timing):
+        self._parameters, self._beats = parameters, Beats(source)
+        self._written: list[int] = []
+        self._freed: list[int] = []
+        self._frame = 0
+        self._cycle = -2  # a word can be issued in the first cycle after reset, one before cycle 0
+
+    def play(self, earliest: int, advance: bool) -> int:
+        """Return the cycle at which the next play's last word is issued.
+
+        Parameters
+        ----------
+        earliest : int
+            Cycle before which the first word may not be issued.
+        advance : bool
+            It is the frame's last play.
+
+        Raises
+        ------
+        NoMoreBeats
+            The source has ended.
+        """
+        p = self._parameters
+        cycle = max(self._cycle, earliest - 1)
+        for index in range(self._frame, self._frame + p.words):
+            while len(self._written) <= index:
+                number = len(self._written)
+                room = self._freed[number - p.depth] + 1 if number >= p.depth else 0
+                self._written.append(self._beats.take(room))
+            cycle = max(cycle + 1, self._written[index] + 1)
+            if advance:
+                self._freed.append(cycle)
+        if advance:
+            self._frame += p.words
+        self._cycle = cycle
+        return cycle
+
+
+class ReplayBuffer(wiring.Component):
+    """Store words and play each frame `plays` times, at most a word a cycle.
+
+    The first play follows the words as they arrive. Whoever steps decides when: `offer` tells that the next word is
+    there, `step` issues it. Frames are counted, so reset is the only way to drop a part of one.
+
+    Parameters
+    ----------
+    parameters : ReplayParameters
+        Frame size and plays.
 
     Members
     -------
-    i : In(stream of beat_layout(simd, 1))
+    i : In(stream of beat_layout(simd, bits))
         Words; `last` is not looked at.
-    grant : In(1)
-        A pass may start.
-    start, final : Out(1)
-        A pass starts in this cycle; it is its frame's last. `start` depends on `grant` in the same cycle.
-    address : Out
-        Number of the word within all passes of a frame (pass * words + word), one cycle before the word.
-    word : Out(simd)
-        The word.
-    valid, first, last : Out(1)
-        A word is there; it is the first, the last of its pass.
+    offer : Out(1)
+        The next word may be issued.
+    begin, end : Out(1)
+        The next word is the first, the last of a play.
+    step : In(1)
+        Issue it; only with `offer`.
+    advance : In(1)
+        With `step`: the play is the frame's last.
+    word : Out(array of simd codes)
+        The word issued one cycle ago.
     """
 
     def __init__(self, parameters: ReplayParameters):
         self.parameters = p = parameters
         super().__init__(
             {
-                "i": In(stream.Signature(beat_layout(p.simd, 1))),
-                "grant": In(1),
-                "start": Out(1),
-                "final": Out(1),
-                "address": Out(range(p.interval)),
-                "word": Out(p.simd),
-                "valid": Out(1),
-                "first": Out(1),
-                "last": Out(1),
+                "i": In(stream.Signature(beat_layout(p.simd, p.bits))),
+                "offer": Out(1),
+                "begin": Out(1),
+                "end": Out(1),
+                "step": In(1),
+                "advance": In(1),
+                "word": Out(data.ArrayLayout(unsigned(p.bits), p.simd)),
             }
         )
 
     def elaborate(self, platform):
         p = self.parameters
         m = Module()
-        m.submodules.storage = storage = memory.Memory(shape=p.simd, depth=p.depth, init=[])
+        m.submodules.storage = storage = memory.Memory(shape=p.simd * p.bits, depth=p.depth, init=[])
         write, read = storage.write_port(), storage.read_port()
 
-        # Pointers count modulo the depth, a power of two. `filled` and `kept` are distances from the frame's first
-        # word `base`: words written, and words that must stay (all of them until the last pass lets them go).
+        # Pointers count modulo the depth, a power of two. `filled` and `freed` are distances from the frame's first
+        # word `base`: words written, and words that the last play has let go.
         base = Signal(range(p.depth))
         filled = Signal(range(p.depth + p.words + 1))
         word = Signal(range(p.words))
-        play = Signal(range(p.passes))
         freed = Signal(range(p.words + 1))
-        issue, wrote, frame_done = Signal(), Signal(), Signal()
+        wrote, frame_done = Signal(), Signal()
 
         m.d.comb += [
             self.i.ready.eq(filled - freed != p.depth),
@@ -139,28 +184,18 @@ class ReplayBuffer(wiring.Component):
             write.en.eq(wrote),
             write.addr.eq((base + filled)[: len(base)]),
             write.data.eq(self.i.payload.codes.as_value()),
-            issue.eq((filled > word) & ((word != 0) | self.grant)),
-            self.final.eq(play == p.passes - 1),
-            self.start.eq(issue & (word == 0)),
+            self.offer.eq(filled > word),
+            self.begin.eq(word == 0),
+            self.end.eq(word == p.words - 1),
             read.addr.eq((base + word)[: len(base)]),
-            frame_done.eq(issue & self.final & (word == p.words - 1)),
-            self.word.eq(read.data),
+            frame_done.eq(self.step & self.advance & self.end),
+            Cat(self.word).eq(read.data),
         ]
-        m.d.sync += [
-            filled.eq(filled + wrote - Mux(frame_done, p.words, 0)),
-            self.valid.eq(issue),
-            self.first.eq(word == 0),
-            self.last.eq(word == p.words - 1),
-        ]
-        with m.If(issue):
-            m.d.sync += [
-                word.eq(Mux(word == p.words - 1, 0, word + 1)),
-                self.address.eq(Mux(self.address == p.interval - 1, 0, self.address + 1)),
-            ]
-            with m.If(self.final):
+        m.d.sync += filled.eq(filled + wrote - Mux(frame_done, p.words, 0))
+        with m.If(self.step):
+            m.d.sync += word.eq(Mux(self.end, 0, word + 1))
+            with m.If(self.advance):
                 m.d.sync += freed.eq(freed + 1)
-            with m.If(word == p.words - 1):
-                m.d.sync += play.eq(Mux(self.final, 0, play + 1))
         with m.If(frame_done):
             m.d.sync += [base.eq(base + p.words), freed.eq(0)]
         return m

@@ -13,12 +13,10 @@ __all__ = ["Window"]
 class Window(wiring.Component):
     """Store the positions of an image while windows hold them, and play the windows in raster order.
 
-    Throughput one word a cycle; the words appear when `parameters.schedule` says. A position is written to any free
-    place and its place is freed with its last word of the last pass over the last window that holds it, so that the
-    next frame's positions follow those of this frame without a gap. Positions that no window holds are dropped.
-
-    A pass starts only while `grant` is 1 and then runs to its end whatever `grant` does. The output has no
-    back-pressure. Frames are counted.
+    Throughput one word a cycle. Whoever steps decides when: `offer` tells that the next word is there, `step` issues
+    it. A position is written to any free place and its place is freed with its last word of the last play of the last
+    window that holds it, so that the next frame's positions follow those of this frame without a gap. Positions that no
+    window holds are dropped. Frames are counted.
 
     Parameters
     ----------
@@ -29,16 +27,16 @@ class Window(wiring.Component):
     -------
     i : In(stream of beat_layout(simd, bits))
         Words of the positions in raster order; `last` is not looked at.
-    grant : In(1)
-        A pass may start.
-    start, final : Out(1)
-        A pass starts in this cycle; it is its window's last. `start` depends on `grant` in the same cycle.
-    address : Out
-        Number of the word within all passes of a window, one cycle before the word.
+    offer : Out(1)
+        The next word may be issued.
+    begin, end : Out(1)
+        The next word is the first, the last of a play.
+    step : In(1)
+        Issue it; only with `offer`.
+    advance : In(1)
+        With `step`: the play is the last of its window, or of its word where the window plays by channel.
     word : Out(array of simd codes)
-        The word.
-    valid, first, last : Out(1)
-        A word is there; it is the first, the last of its pass.
+        The word issued two cycles ago.
     """
 
     def __init__(self, parameters: WindowParameters):
@@ -46,14 +44,12 @@ class Window(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(beat_layout(p.simd, p.bits))),
-                "grant": In(1),
-                "start": Out(1),
-                "final": Out(1),
-                "address": Out(range(p.passes * p.taps * p.words)),
+                "offer": Out(1),
+                "begin": Out(1),
+                "end": Out(1),
+                "step": In(1),
+                "advance": In(1),
                 "word": Out(data.ArrayLayout(unsigned(p.bits), p.simd)),
-                "valid": Out(1),
-                "first": Out(1),
-                "last": Out(1),
             }
         )
 
@@ -123,64 +119,58 @@ class Window(wiring.Component):
         p = self.parameters
         data_port, index_port = places.read_port(), index.read_port()
         rows, columns = p.output_size
-        loops = [
-            _Loop(m, name, count)
-            for name, count in zip(
-                ("word", "tap_x", "tap_y", "play", "x", "y"),
-                (p.words, p.kernel[1], p.kernel[0], p.passes, columns, rows),
-                strict=True,
-            )
-        ]
-        word, tap_x, tap_y, play, x, y = loops
+        sizes = {"word": p.words, "tap_x": p.kernel[1], "tap_y": p.kernel[0], "x": columns, "y": rows}
+        loops = {name: _Loop(m, name, count) for name, count in sizes.items()}
+        word, tap_x, tap_y, x, y = loops.values()
+        inner, outer = ([tap_x, tap_y], [word, x, y]) if p.by_channel else ([word, tap_x, tap_y], [x, y])
 
         # The tap's place in the image, and whether it has been written.
         top_edge, _, left_edge, _ = p.padding
         corner_row = Signal(signed(_bits(p.height)), init=-top_edge)
         corner_column = Signal(signed(_bits(p.width)), init=-left_edge)
         tap_row, tap_column = Signal(signed(_bits(p.height))), Signal(signed(_bits(p.width)))
-        inside, there, issue = Signal(), Signal(), Signal()
-        begin = word.at_start & tap_x.at_start & tap_y.at_start
+        inside, there = Signal(), Signal()
         m.d.comb += [
             tap_row.eq(corner_row + tap_y.count),
             tap_column.eq(corner_column + tap_x.count),
             inside.eq((tap_row >= 0) & (tap_row < p.height) & (tap_column >= 0) & (tap_column < p.width)),
             there.eq((tap_row < row) | ((tap_row == row) & (tap_column < column))),
-            issue.eq((~inside | there) & (~begin | self.grant)),
-            self.start.eq(issue & begin),
-            self.final.eq(play.at_end),
+            self.offer.eq(~inside | there),
+            self.begin.eq(Cat(loop.at_start for loop in inner).all()),
+            self.end.eq(Cat(loop.at_end for loop in inner).all()),
             top.eq(Mux(corner_row < 0, 0, corner_row)),
         ]
 
-        # Step the loops, the innermost first.
-        step = issue
-        for loop in loops:
+        # Step the loops, the innermost first; the outer ones with the last play.
+        step = self.step
+        for loop in inner:
             loop.step(m, step)
             step = step & loop.at_end
+        step = step & self.advance
+        for loop in outer:
+            loop.step(m, step)
+            if loop is x:
+                with m.If(step):
+                    m.d.sync += corner_column.eq(Mux(x.at_end, -left_edge, corner_column + p.stride[1]))
+            if loop is y:
+                with m.If(step):
+                    m.d.sync += corner_row.eq(Mux(y.at_end, -top_edge, corner_row + p.stride[0]))
+            step = step & loop.at_end
         m.d.comb += frame_done.eq(step)
-        next_x = issue & word.at_end & tap_x.at_end & tap_y.at_end & play.at_end
-        with m.If(next_x):
-            m.d.sync += corner_column.eq(Mux(x.at_end, -left_edge, corner_column + p.stride[1]))
-            with m.If(x.at_end):
-                m.d.sync += corner_row.eq(Mux(y.at_end, -top_edge, corner_row + p.stride[0]))
 
         # First cycle after: the position's place; its place becomes free with its last word of the last window.
         release = (
-            issue
+            self.step
             & inside
-            & play.at_end
+            & self.advance
             & word.at_end
             & ((tap_y.count < p.stride[0]) | y.at_end)
             & ((tap_x.count < p.stride[1]) | x.at_end)
         )
-        indexed = {"valid": issue, "inside": inside, "first": begin, "release": release}
-        indexed["last"] = word.at_end & tap_x.at_end & tap_y.at_end
+        indexed = {"inside": inside, "release": release, "whole": ~word.at_end}
         held = {name: Signal(name=f"indexed_{name}") for name in indexed}
         held_word = Signal.like(word.count, name="indexed_word")
         m.d.sync += [*(held[name].eq(value) for name, value in indexed.items()), held_word.eq(word.count)]
-        number = Signal.like(self.address)
-        with m.If(issue):
-            m.d.sync += number.eq(Mux(number == p.passes * p.taps * p.words - 1, 0, number + 1))
-        m.d.sync += self.address.eq(number)
         m.d.comb += [
             index_port.addr.eq(Cat(tap_column[: (p.width - 1).bit_length()], (base + tap_row)[: len(base)])),
             data_port.addr.eq(index_port.data + held_word),
@@ -189,11 +179,13 @@ class Window(wiring.Component):
         ]
 
         # Second cycle after: the word.
-        inside_now = Signal()
-        m.d.sync += [self.valid.eq(held["valid"]), self.first.eq(held["first"]), self.last.eq(held["last"])]
-        m.d.sync += inside_now.eq(held["inside"])
-        around = sum(p.pad_code << (lane * p.bits) for lane in range(p.simd))
-        m.d.comb += Cat(self.word).eq(Mux(inside_now, data_port.data, around))
+        inside_now, whole = Signal(), Signal()
+        m.d.sync += [inside_now.eq(held["inside"]), whole.eq(held["whole"])]
+        lanes = p.channels - (p.words - 1) * p.simd
+        around = [p.pad_code if lane < lanes else Mux(whole, p.pad_code, 0) for lane in range(p.simd)]
+        for lane in range(p.simd):
+            code = data_port.data.word_select(lane, p.bits)
+            m.d.comb += self.word[lane].eq(Mux(inside_now, code, around[lane]))
 
 
 class _Loop:

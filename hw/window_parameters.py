@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from signfold.hw.check import check_integer
-from signfold.hw.window_schedule import schedule
+from signfold.hw.timing import Timing
+from signfold.hw.window_timing import WindowTiming
 
 __all__ = ["WindowParameters"]
 
@@ -27,13 +28,19 @@ class WindowParameters:
     stride : tuple of int
         Steps down and to the right.
     padding : tuple of int
-        Positions around the image: top, bottom, left, right; each smaller than the kernel.
+        Positions around the image: top, bottom, left, right; each smaller than the kernel. Negative on the left:
+        columns of the image before the first window.
     bits : int
         Width of a code.
     pad_code : int
         Code of the positions around the image.
-    passes : int
+    plays : int
         Times that each window is played.
+    by_channel : bool
+        False: a play is all words of all taps. True: a play is one word of all taps, played `plays` times before the
+        next word's.
+    ahead : int
+        Positions that may have to wait for windows further right that play in step with this one.
 
     Raises
     ------
@@ -50,22 +57,23 @@ class WindowParameters:
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     bits: int = 1
     pad_code: int = 0
-    passes: int = 1
+    plays: int = 1
+    by_channel: bool = False
+    ahead: int = 0
 
-    #: Cycles from a position's last word at the input to its earliest appearance at the output.
-    LATENCY = 3
-    #: Cycles from the output of a position's last word to the earliest transfer of a word that takes its place.
-    REUSE = 1
+    #: Cycles from the issue of a word to its appearance.
+    DELAY = 2
 
     def __post_init__(self):
-        for name in ("simd", "channels", "height", "width", "bits", "passes"):
+        for name in ("simd", "channels", "height", "width", "bits", "plays"):
             check_integer(name, getattr(self, name), minimum=1)
-        for name, count, least in (("kernel", 2, 1), ("stride", 2, 1), ("padding", 4, 0)):
+        for name, count, least in (("kernel", 2, 1), ("stride", 2, 1), ("padding", 4, None)):
             values = getattr(self, name)
             if not isinstance(values, tuple) or len(values) != count:
                 raise TypeError(f"{name} must be a tuple of {count} integers, not {values!r}")
-            for value in values:
-                check_integer(name, value, minimum=least)
+            for index, value in enumerate(values):
+                # Only the left edge may cut into the image.
+                check_integer(name, value, minimum=(-self.width if index == 2 else 0) if least is None else least)
         check_integer("pad_code", self.pad_code, minimum=0, maximum=(1 << self.bits) - 1)
         for name, size, steps, around in (
             ("height", self.kernel[0], self.height, self.padding[:2]),
@@ -102,20 +110,32 @@ class WindowParameters:
         return self.output_size[0] * self.output_size[1]
 
     @property
+    def play_words(self) -> int:
+        """Words of a play."""
+        return self.taps if self.by_channel else self.taps * self.words
+
+    @property
     def capacity(self) -> int:
-        """Positions of storage: kernel height - 1 image rows and kernel width positions, and a few more in two cases.
+        """Positions of storage: kernel height - 1 image rows and kernel width positions, and a few more in some cases.
 
         Small kernels: the cycles that pass from freeing a place to reading its next position must be hidden behind the
-        window's other words. Kernels no higher than the stride, whose rows of windows share nothing: so must the
-        positions in a row that no window holds.
+        window's other words. Kernels no higher than the stride, whose rows of windows share nothing, and columns that
+        no window holds: so must the positions that pass by. By channel: a window's places become free only with its
+        last words.
         """
-        exact = (self.kernel[0] - 1) * self.width + self.kernel[1]
+        columns = sum(self.last_user(1, column) is not None for column in range(self.width))
+        exact = (self.kernel[0] - 1) * columns + self.kernel[1] + self.ahead
         hidden = 8 - (self.taps - 2) * self.words
+        # Positions that no window holds, among those of the first window.
+        passing = (self.kernel[0] - 1) * (self.width - columns)
+        hidden += passing * self.words
         if self.kernel[0] <= self.stride[0]:
             held = [n for n in range(self.height * self.width) if self.used(n // self.width, n % self.width)]
             ends = [*held[1:], self.height * self.width]
             rest = max(after - n - 1 for n, after in zip(held, ends, strict=True)) * self.words
-            hidden = max(hidden, 8 + rest - self.passes * self.taps * self.words)
+            hidden = max(hidden, 8 + rest - self.plays * self.taps * self.words)
+        if self.by_channel:
+            exact += self.kernel[0] * self.stride[1] + 2 * self.kernel[1]
         return exact + max(0, -(-hidden // self.words))
 
     @property
@@ -126,8 +146,8 @@ class WindowParameters:
 
     @property
     def interval(self) -> int:
-        """Cycles from one frame to the next while passes are granted: words played, or words taken."""
-        return max(self.positions * self.passes * self.taps * self.words, self.height * self.width * self.words)
+        """Cycles from one frame to the next while words are issued every cycle: words played, or words taken."""
+        return max(self.positions * self.plays * self.taps * self.words, self.height * self.width * self.words)
 
     def used(self, row: int, column: int) -> bool:
         """Return whether any window holds the position."""
@@ -141,6 +161,8 @@ class WindowParameters:
     def last_user(self, axis: int, index: int) -> int | None:
         """Return the last output row or column whose windows hold image row or column `index`; None if none does."""
         offset = index + self.padding[2 * axis]
+        if offset < 0:
+            return None
         last = min(offset // self.stride[axis], self.output_size[axis] - 1)
         return last if offset - last * self.stride[axis] < self.kernel[axis] else None
 
@@ -156,12 +178,14 @@ class WindowParameters:
         -------
         numpy.ndarray
             positions x taps x (words * simd) codes: windows in raster order, taps in raster order; lanes past the
-            channels hold 0 inside the image and `pad_code` around it.
+            channels hold 0.
         """
         top, bottom, left, right = self.padding
         spread = np.zeros((self.height, self.width, self.words * self.simd), np.int64)
         spread[:, :, : self.channels] = image
-        padded = np.pad(spread, ((top, bottom), (left, right), (0, 0)), constant_values=self.pad_code)
+        spread = spread[:, max(0, -left) :]
+        padded = np.pad(spread, ((top, bottom), (max(0, left), right), (0, 0)), constant_values=self.pad_code)
+        padded[:, :, self.channels :] = 0
         rows, columns = self.output_size
         down, across = self.stride
         windows = [
@@ -171,15 +195,9 @@ class WindowParameters:
         ]
         return np.array(windows).reshape(self.positions, self.taps, self.words * self.simd)
 
-    def schedule(self, offers: list[int]) -> list[int]:
-        """Return the cycles at which the words of all windows and passes appear, all passes granted.
-
-        Parameters
-        ----------
-        offers : list of int
-            Cycles of the words of one frame, for an idle window.
-        """
-        return schedule(self, offers)
+    def playing(self, source: Timing) -> WindowTiming:
+        """Return the cycles of plays for words offered by `source`."""
+        return WindowTiming([self], source)
 
     def create(self):
         """Return the gateware, a `Window`."""

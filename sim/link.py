@@ -7,12 +7,13 @@ from pathlib import Path
 
 from signfold.sim.cells import cell_models
 from signfold.sim.verilator import build
+from signfold.sw.default_plan import default_plan
 from signfold.sw.errors import LinkError
 from signfold.sw.files import write_whole
 from signfold.sw.hosted import TOP, generate_hosted
 from signfold.sw.link import Link
 from signfold.sw.network import Network
-from signfold.sw.plan import Plan, default_plan
+from signfold.sw.plan import Plan
 
 __all__ = ["DIVISOR", "SimulatedLink", "build_simulated_device", "build_simulated_netlist"]
 

@@ -1,63 +1,227 @@
 """Lowering: an integer network and a plan become the configuration of an accelerator."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from signfold.hw.accelerator import AcceleratorConfig
 from signfold.hw.engine import EngineParameters
+from signfold.hw.engine_core import EngineCore
+from signfold.hw.image import ImageGeometry
+from signfold.hw.lane_engine import LaneEngineParameters
 from signfold.hw.pixels import PixelParameters
+from signfold.hw.planes import PlaneParameters
 from signfold.hw.score import ScoreParameters
+from signfold.hw.threshold import ThresholdParameters
+from signfold.hw.threshold_stage import ThresholdStageParameters
 from signfold.sw.errors import PlanError
-from signfold.sw.layers import dense_layers, input_thresholds
-from signfold.sw.network import Network
-from signfold.sw.plan import Plan
+from signfold.sw.layers import Layer, Layers, network_layers
+from signfold.sw.network import Conv, Dense, MaxPool, Network, Threshold
+from signfold.sw.plan import LayerPlan, Plan
 
-__all__ = ["lower"]
+__all__ = ["lower", "stream_order"]
 
 
 def lower(network: Network, plan: Plan) -> AcceleratorConfig:
     """Return the accelerator that computes `network` with the arrays of `plan`.
 
-    Its `compute` and the gateware that it creates give the scores and classes of ``network.evaluate``, for every frame.
-    Names of nodes do not enter.
+    Its `compute` and the gateware that it creates give the scores and classes of ``network.evaluate``, for every frame
+    in the order of `stream_order`. Names of nodes do not enter.
 
     Raises
     ------
     PlanError
-        If the network is no chain of dense layers, or the plan does not fit it; the message names the layer, the
-        parameter, its value and what is allowed.
+        If the network cannot be planned, or the plan does not fit it; the message names the layer, the parameter, its
+        value and what is allowed.
     """
-    layers = dense_layers(network)
-    if len(plan.layers) != len(layers):
+    layers = network_layers(network)
+    if len(plan.layers) != len(layers.planned):
         raise PlanError(
-            f"plan must hold {len(layers)} layers, as many as the network has dense layers, not {len(plan.layers)}"
+            f"plan must hold {len(layers.planned)} layers, as many as the network has layers with weights, "
+            f"not {len(plan.layers)}"
         )
-    thresholds = input_thresholds(network).thresholds
-    pixels = PixelParameters(
-        layers[0].fan_in, network.input.bits, np.clip(thresholds, 0, 1 << network.input.bits), plan.lanes
-    )
-    engines = []
-    for k, (layer, choice) in enumerate(zip(layers, plan.layers, strict=True)):
-        bounds = None
-        if layer.threshold is not None:
-            # One threshold may serve all channels of a node; the hardware keeps one each.
-            bounds = np.broadcast_to(layer.threshold.thresholds, (layer.channels, 1))
+    pixels = _pixels(layers, plan.lanes)
+    value = _Value.of_input(layers, plan.lanes)
+    choices = iter(plan.layers)
+    stages, planned = [], 0
+    for k, layer in enumerate(layers.layers):
         try:
-            engines.append(
-                EngineParameters(
-                    f"l{k}", layer.dense.weights, bounds, choice.cols, choice.simd, choice.hop, choice.stages
-                )
-            )
+            if layer.planned:
+                choice = next(choices)
+                stages.append(_matrix(f"l{k}", layer, choice, value, network))
+                value.pool = choice.pool
+                planned += 1
+            elif isinstance(layer.node, Threshold):
+                stages.append(_standing_thresholds(f"l{k}", layer, value))
+            else:
+                stages.append(_pool(f"l{k}", layer, value))
         except ValueError as error:
-            raise PlanError(f"layer {k}: {error}") from None
-    affine, final = layers[-1].affine, engines[-1]
-    scores = ScoreParameters(
-        final.channels,
-        final.output_bits,
-        2,
-        final.fan_in + 2 * final.padding,
-        -final.fan_in,
-        final.fan_in,
-        None if affine is None else affine.scale,
-        None if affine is None else affine.offset,
+            where = f"layer {planned}" if layer.planned else f"node {layer.node.name!r}"
+            raise PlanError(f"{where}: {error}") from None
+        value.follow(stages[-1])
+    return AcceleratorConfig(pixels, tuple(stages), _scores(layers, stages[-1], value))
+
+
+def stream_order(network: Network, frames: np.ndarray) -> np.ndarray:
+    """Return frames ``[n, *shape]`` as ``[n, elements]`` in the order in which an accelerator takes their codes.
+
+    Images go position by position, row by row, the channels of a position one after another; other shapes in C order.
+    """
+    if len(network.input.shape) == 3:
+        frames = frames.reshape(-1, *network.input.shape).transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(frames.reshape(len(frames), network.input.elements))
+
+
+@dataclass
+class _Value:
+    """What flows between two stages: positions of channels, codes or sums, and how many of them a beat holds."""
+
+    channels: int
+    height: int
+    width: int
+    bits: int
+    lanes: int
+    #: Lanes of poolings from here on; 0: those of the stream.
+    pool: int = 0
+    #: Sums: s = step * u - origin, at most `largest`; None: codes.
+    step: int | None = None
+    origin: int = 0
+    largest: int = 0
+
+    @classmethod
+    def of_input(cls, layers: Layers, lanes: int) -> "_Value":
+        """Return the value after the pixel stage."""
+        shape, bits = layers.network.input.shape, layers.network.input.bits
+        if layers.pixels is not None:
+            bits = 1
+        if layers.flat or len(shape) != 3:
+            return cls(layers.network.input.elements, 1, 1, bits, lanes)
+        return cls(*shape, bits, lanes)
+
+    def follow(self, stage: EngineCore | ThresholdStageParameters) -> None:
+        """Become the value after a stage."""
+        self.bits = stage.output_bits
+        if not isinstance(stage, EngineCore):
+            self.step = None
+            return
+        window = getattr(stage.feeder.storage, "output_size", (1, 1))
+        self.channels, (self.height, self.width), self.lanes = stage.channels, window, stage.lanes
+        keeps = isinstance(stage, LaneEngineParameters) and stage.operation == "max"
+        if stage.thresholds is not None:
+            self.step = None
+        elif not keeps:
+            largest = stage.largest * stage.step // stage.output_step
+            if stage.output_step != stage.step:
+                largest = (1 << stage.output_bits) - 1
+            self.step, self.origin, self.largest = stage.output_step, stage.origin, largest
+
+
+def _pixels(layers: Layers, lanes: int) -> PixelParameters:
+    """Return the input stage."""
+    source = layers.network.input
+    positions, channels = 1, source.elements
+    if not layers.flat and len(source.shape) == 3:
+        channels = source.shape[0]
+        positions = source.elements // channels
+    bounds = None
+    if layers.pixels is not None:
+        bounds = np.clip(layers.pixels.thresholds, 0, 1 << source.bits)
+        if len(bounds) > 1:
+            # One a channel of the input's first dimension: spread over the elements, in their order.
+            spread = np.broadcast_to(bounds.reshape(-1, *[1] * (len(source.shape) - 1)), source.shape)
+            bounds = stream_order(layers.network, spread[None])[0][:, None]
+    try:
+        return PixelParameters(source.elements, source.bits, bounds, lanes, positions=positions)
+    except ValueError as error:
+        raise PlanError(f"input: {error}") from None
+
+
+def _matrix(
+    name: str, layer: Layer, choice: LayerPlan, value: _Value, network: Network
+) -> EngineParameters | LaneEngineParameters:
+    """Return the engine of a dense layer or a convolution."""
+    node = layer.node
+    planes = PlaneParameters(value.bits, node.levels, choice.space)
+    image = _image(node, value, node.pad) if isinstance(node, Conv) else None
+    if isinstance(node, Conv) and node.depthwise:
+        if choice.simd != 1:
+            raise ValueError(f"simd must be 1 for a depthwise convolution, not {choice.simd!r}")
+        weights = node.weights.reshape(node.channels, -1)
+        return LaneEngineParameters(
+            name,
+            "multiply",
+            node.channels,
+            choice.cols,
+            image,
+            layer.thresholds,
+            value.bits,
+            weights,
+            planes,
+        )
+    if isinstance(node, Conv):
+        # Channels inside a tap.
+        weights = node.weights.reshape(node.channels, value.channels, -1).transpose(0, 2, 1)
+    else:
+        weights = _dense_weights(node, value, network)
+    return EngineParameters(
+        name, weights, layer.thresholds, choice.cols, choice.simd, choice.hop, choice.stages, planes, image, choice.rows
     )
-    return AcceleratorConfig(pixels, tuple(engines), scores)
+
+
+def _dense_weights(node: Dense, value: _Value, network: Network) -> np.ndarray:
+    """Return weights, channels x positions x channels of a position, for a layer whose node reads channels first."""
+    shape = network.types[node.input].shape
+    weights = node.weights.reshape(node.channels, *shape)
+    if len(shape) == 3:
+        weights = weights.transpose(0, 2, 3, 1)
+    return weights.reshape(node.channels, value.height * value.width, value.channels)
+
+
+def _image(node: Conv | MaxPool, value: _Value, pad: int | None) -> ImageGeometry:
+    kernel = node.kernel
+    return ImageGeometry(value.height, value.width, kernel, node.stride, node.padding, pad)
+
+
+def _pool(name: str, layer: Layer, value: _Value) -> LaneEngineParameters:
+    """Return the engine of a pooling."""
+    inverted = layer.inverted
+    if inverted is not None:
+        inverted = np.repeat(inverted, value.channels // len(inverted)).astype(np.int64)
+    return LaneEngineParameters(
+        name,
+        "max" if isinstance(layer.node, MaxPool) else "sum",
+        value.channels,
+        min(value.pool or value.lanes, value.channels),
+        _image(layer.node, value, None),
+        layer.thresholds,
+        value.bits,
+        largest_input=value.largest if value.step is not None else None,
+        input_step=2 if value.step is None else value.step,
+        input_origin=None if value.step is None else value.origin,
+        inverted=inverted,
+    )
+
+
+def _standing_thresholds(name: str, layer: Layer, value: _Value) -> ThresholdStageParameters:
+    """Return thresholds on the codes of the input."""
+    thresholds = np.repeat(layer.thresholds, value.channels // len(layer.thresholds), axis=0)
+    thresholds = np.where(thresholds >= 1 << value.bits, 1 << value.bits, np.maximum(thresholds, 0))
+    unit = ThresholdParameters(f"{name}_t", value.lanes, value.bits, thresholds)
+    return ThresholdStageParameters(unit, value.height * value.width)
+
+
+def _scores(layers: Layers, last: EngineCore, value: _Value) -> ScoreParameters:
+    """Return the output stage."""
+    network = layers.network
+    final = layers.affine.input if layers.affine else network.output
+    sums = network.types[final]
+    return ScoreParameters(
+        value.channels * value.height * value.width,
+        value.bits,
+        value.step,
+        value.origin,
+        sums.low,
+        sums.high,
+        None if layers.affine is None else layers.affine.scale,
+        None if layers.affine is None else layers.affine.offset,
+    )

@@ -9,10 +9,10 @@ from signfold.sim.streams import run_stream
 from signfold.sw import zoo
 from signfold.sw.cli.app import COMMANDS, app
 from signfold.sw.data import load
+from signfold.sw.default_plan import default_plan
 from signfold.sw.generate import generate
 from signfold.sw.lower import lower
 from signfold.sw.network import Affine, Dense, InputType, Network, Threshold
-from signfold.sw.plan import default_plan
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,11 @@ from rich.console import Console
 
 from signfold.sw import zoo
 from signfold.sw.cli.output import console, emit, print_lines
+from signfold.sw.default_plan import default_plan
 from signfold.sw.generate import Artefacts
 from signfold.sw.generate import generate as write
 from signfold.sw.network import Network
-from signfold.sw.plan import Plan, default_plan
+from signfold.sw.plan import Plan
 
 __all__ = ["choose_plan", "generate"]
 

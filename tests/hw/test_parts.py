@@ -8,7 +8,6 @@ from amaranth.sim import Simulator
 
 from signfold.hw.check import frozen_array
 from signfold.hw.collector import CollectorParameters
-from signfold.hw.replay import ReplayParameters
 from signfold.hw.rom import RomParameters
 
 
@@ -79,46 +78,6 @@ def test_collector(groups, passes, beats):
     run(dut, bench)
     assert kept == [beat for frame in frames for beat in parameters.compute(frame)]
     assert ends == [beats, 2 * beats, 3 * beats]
-
-
-@pytest.mark.parametrize("grants", [1.0, 0.2], ids=["granted", "rarely granted"])
-@pytest.mark.parametrize("offers", [1.0, 0.3], ids=["offered", "rarely offered"])
-@pytest.mark.parametrize(("words", "passes"), [(1, 1), (1, 9), (3, 2), (5, 1), (8, 3)])
-def test_replay(words, passes, offers, grants):
-    parameters = ReplayParameters(6, words, passes)
-    rng = random.Random(words * 10 + passes)
-    frames = [[rng.getrandbits(6) for _ in range(words)] for _ in range(6)]
-    dut = parameters.create()
-    starts, played = [], []
-
-    async def source(ctx):
-        for word in (word for frame in frames for word in frame):
-            while rng.random() > offers:
-                await ctx.tick()
-            ctx.set(dut.i.payload.codes.as_value(), word)
-            ctx.set(dut.i.valid, 1)
-            while not ctx.get(dut.i.ready):
-                await ctx.tick()
-            await ctx.tick()
-            ctx.set(dut.i.valid, 0)
-
-    async def sink(ctx):
-        address = 0
-        while len(played) < 6 * parameters.interval:
-            ctx.set(dut.grant, rng.random() < grants)
-            if ctx.get(dut.valid):
-                k = len(played) % words
-                assert (ctx.get(dut.first), ctx.get(dut.last)) == (k == 0, k == words - 1)
-                assert address == len(played) % parameters.interval
-                played.append(ctx.get(dut.word))
-            if ctx.get(dut.start):
-                starts.append(ctx.get(dut.final))
-            address = ctx.get(dut.address)
-            await ctx.tick()
-
-    run(dut, source, sink)
-    assert played == [word for frame in frames for word in parameters.compute(frame)]
-    assert starts == ([0] * (passes - 1) + [1]) * 6
 
 
 def test_frozen_array_copies():

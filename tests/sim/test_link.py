@@ -13,12 +13,12 @@ from signfold.sim.link import DIVISOR, SimulatedLink, build_simulated_device
 from signfold.sim.random_network import random_network
 from signfold.sw.cli.app import app
 from signfold.sw.data import load
+from signfold.sw.default_plan import default_plan
 from signfold.sw.errors import LinkError
 from signfold.sw.hosted import generate_hosted
 from signfold.sw.link import Device
 from signfold.sw.link.frames import FrameReader, encode_frame
 from signfold.sw.network import Dense, InputType, Network, Threshold
-from signfold.sw.plan import default_plan
 
 
 def tiny_network():

@@ -14,12 +14,12 @@ from signfold.hw.hosted import HostedAcceleratorParameters
 from signfold.hw.packet import Geometry
 from signfold.sim.random_network import random_network
 from signfold.sw.cli.app import app
+from signfold.sw.default_plan import default_plan
 from signfold.sw.errors import DataError, LinkError, MismatchError
 from signfold.sw.hosted import identity
 from signfold.sw.link import Device, Link, Results, SerialLink, compare_with_golden
 from signfold.sw.link.frames import FrameReader, encode_frame
 from signfold.sw.lower import lower
-from signfold.sw.plan import default_plan
 
 NETWORK = random_network(np.random.default_rng(7), depth=2, widest=12)
 PARAMETERS = HostedAcceleratorParameters(lower(NETWORK, default_plan(NETWORK)), identity(NETWORK), divisor=4)

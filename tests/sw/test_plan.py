@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from signfold.sim.random_network import random_frames, random_network, random_plan
+from signfold.sw.default_plan import default_plan
 from signfold.sw.errors import PlanError
 from signfold.sw.lower import lower
 from signfold.sw.network import Affine, Dense, InputType, Network, Threshold
-from signfold.sw.plan import LayerPlan, Plan, default_plan
+from signfold.sw.plan import LayerPlan, Plan
 
 
 def mlp(*widths, bits=8):
