@@ -147,6 +147,10 @@ CASES = {
         PixelParameters(4, 2, np.array([[1], [2], [3], [4]]), 2).create, {"o": 3}, {"i": 2}, depth=16,
         method="bounded", environment=packets(4),
     ),
+    "pixels by position": Case(
+        PixelParameters(4, 2, None, 1, 2).create, {"o": 5}, {"i": 4}, depth=16, method="bounded",
+        environment=packets(5),
+    ),
     "scores": Case(ScoreParameters(3, 3, 2, 5, -3, 3).create, {"o": 2}, {"i": 1}, depth=6, cover_depth=10),
     "scores with a table": Case(
         ScoreParameters(3, 3, 2, 5, -3, 3, np.array([1, -2, 3]), np.array([0, 5, -6])).create, {"o": 3}, {"i": 1},

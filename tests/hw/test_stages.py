@@ -105,23 +105,57 @@ def test_pixels(elements, bits, lanes, shared, pace_in, pace_out):
     )
 
 
-@pytest.mark.parametrize("shared", [True, False], ids=["one threshold", "one each"])
+@pytest.mark.parametrize(("pace_in", "pace_out"), PACES)
+@pytest.mark.parametrize("thresholds", [0, 1, 12])
+@pytest.mark.parametrize(("positions", "lanes"), [(1, 5), (4, 1), (4, 3), (12, 1)])
+def test_positions_of_pixels(positions, lanes, thresholds, pace_in, pace_out):
+    rng = np.random.default_rng(positions)
+    bounds = rng.integers(0, 17, (thresholds, 1)) if thresholds else None
+    parameters = PixelParameters(12, 4, bounds, lanes, positions)
+    assert parameters.output_bits == (1 if thresholds else 4)
+    frames = rng.integers(0, 16, (FRAMES, 12))
+    outputs = parameters.compute(frames)
+    assert (outputs == (frames >= bounds[:, 0] if thresholds else frames)).all()
+    expected = packets(outputs.reshape(FRAMES * positions, -1), lanes)
+    check_exactly(parameters, packets(frames, lanes, 15), expected, pace_in, pace_out)
+
+
+@pytest.mark.parametrize("thresholds", [0, 1, 10])
+@pytest.mark.parametrize("positions", [1, 5])
 @pytest.mark.parametrize("stall", [0, 0.5])
-def test_short_and_long_packets_make_whole_frames(shared, stall):
+def test_short_and_long_packets_make_whole_frames(stall, positions, thresholds):
     rng = np.random.default_rng(1)
-    thresholds = rng.integers(0, 16, (1 if shared else 10, 1))
-    parameters = PixelParameters(10, 4, thresholds, 3)
+    lanes = 3 if positions == 1 else 2
+    parameters = PixelParameters(10, 4, rng.integers(0, 16, (thresholds, 1)) if thresholds else None, lanes, positions)
     frames = rng.integers(0, 16, (8, 10))
-    # Beats of each packet: whole frames have 4.
-    sizes = [4, 1, 3, 4, 9, 5, 2, 4]
+    # Beats of each packet.
+    sizes = [parameters.beats + extra for extra in (0, -3, -1, 0, 5, 1, -2, 0)]
     inputs, expected = [], frames.copy()
     for frame, size in zip(expected, sizes, strict=True):
-        beats = packets([np.concatenate([frame, rng.integers(0, 16, 30)])], 3)[:size]
+        beats = packets([np.concatenate([frame, rng.integers(0, 16, 30)])], lanes)[:size]
         beats[-1]["last"] = 1
         inputs += beats
-        frame[3 * size :] = 0
-    run = run_stream(parameters.create(), inputs, count=32, seed=5, stall_in=stall, stall_out=stall)
-    assert run.outputs == packets(parameters.compute(expected), 3)
+        frame[lanes * size :] = 0
+    outputs = packets(parameters.compute(expected).reshape(8 * positions, -1), lanes)
+    run = run_stream(parameters.create(), inputs, count=len(outputs), seed=5, stall_in=stall, stall_out=stall)
+    assert run.outputs == outputs
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"positions": 5}, r"^positions must divide elements = 12, not 5$"),
+        ({"positions": 4, "lanes": 2}, r"^input lanes must divide 3, the codes of a position, not 2$"),
+        ({"positions": 0}, r"^positions must be an integer of at least 1, not 0$"),
+        ({"thresholds": [[3]] * 4}, r"^pixel thresholds must be 1 or elements = 12, not 4$"),
+        ({"thresholds": [[17]]}, r"^pixel thresholds must be integers from 0 to 16, not 17$"),
+    ],
+)
+def test_wrong_pixels(change, message):
+    good = {"elements": 12, "bits": 4, "thresholds": None}
+    PixelParameters(**good)
+    with pytest.raises(ValueError, match=message):
+        PixelParameters(**good | change)
 
 
 @pytest.mark.parametrize(("pace_in", "pace_out"), PACES)
