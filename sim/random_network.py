@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from signfold.sw.layers import dense_layers
-from signfold.sw.network import Affine, Dense, InputType, Network, Threshold
+from signfold.hw.planes import PlaneParameters
+from signfold.sw.layers import network_layers
+from signfold.sw.network import Affine, Conv, Dense, InputType, Network, Threshold
 from signfold.sw.plan import LayerPlan, Plan
 
 __all__ = ["random_frames", "random_network", "random_plan"]
@@ -59,14 +60,32 @@ def random_plan(rng: np.random.Generator, network: Network, *, widest: int = 24)
     widest : int
         Largest word, in bits, and most columns and lanes.
     """
-    layers = []
-    for layer in dense_layers(network):
-        simd = int(rng.integers(1, min(layer.fan_in + 2, widest) + 1))
-        words = -(-layer.fan_in // simd)
+    types = network.types
+    layers = network_layers(network)
+    plans = []
+    for layer in layers.planned:
+        node = layer.node
+        shape, result = types[node.input].shape, types[node.name].shape
+        space, stages = bool(rng.integers(4) == 0), int(rng.integers(0, 3))
+        pool = int(rng.integers(0, 5))
+        if isinstance(node, Conv) and node.depthwise:
+            plans.append(LayerPlan(int(rng.integers(1, node.channels + 1)), 1, space=space, pool=pool))
+            continue
+        # A dense layer on an image reads it position by position, unless it is the first.
+        image = len(shape) == 3 and (isinstance(node, Conv) or not (layers.flat and not plans))
+        inputs, taps = (shape[0], node.fan_in // shape[0]) if image else (node.fan_in, 1)
+        simd = int(rng.integers(1, min(inputs + 2, widest) + 1))
+        planes = PlaneParameters(types[node.input].bits, node.levels, space)
+        words = taps * -(-inputs // simd) * len(planes.plays)
         hop = int(rng.integers(1, 6))
         groups = int(rng.integers(1, max(1, min(words, widest // hop)) + 1))
-        layers.append(LayerPlan(hop * groups, simd, hop, int(rng.integers(0, 3))))
-    return Plan(tuple(layers), int(rng.integers(1, min(network.input.elements, widest) + 1)))
+        rows = [n for n in range(1, result[2] + 1) if result[2] % n == 0] if len(result) == 3 else [1]
+        row = int(rng.choice(rows)) if rng.integers(3) == 0 else 1
+        plans.append(LayerPlan(hop * groups, simd, hop, stages, row, space, pool))
+    # Beats do not cross positions.
+    channels = network.input.elements if layers.flat or len(network.input.shape) != 3 else network.input.shape[0]
+    lanes = [n for n in range(1, min(channels, widest) + 1) if channels % n == 0 or channels == network.input.elements]
+    return Plan(tuple(plans), int(rng.choice(lanes)))
 
 
 def random_frames(rng: np.random.Generator, network: Network, count: int) -> np.ndarray:

@@ -1,0 +1,105 @@
+"""Random networks on images through plan, lowering and gateware in Amaranth's simulator: results and cycles exactly."""
+
+import numpy as np
+import pytest
+
+from signfold.sim.random_conv import random_conv_network
+from signfold.sim.random_network import random_frames, random_plan
+from signfold.sim.streams import run_stream
+from signfold.sw.layers import network_layers
+from signfold.sw.lower import lower, stream_order
+from signfold.sw.network import Network
+
+FRAMES = 6
+
+
+def beats(config, frames):
+    """Return the input beats of frames whose codes are in stream order."""
+    lanes = config.pixels.lanes
+    result = []
+    for frame in frames.tolist():
+        codes = frame + [0] * (-len(frame) % lanes)
+        groups = [codes[i : i + lanes] for i in range(0, len(codes), lanes)]
+        result += [{"codes": group, "last": int(k == len(groups) - 1)} for k, group in enumerate(groups)]
+    return result
+
+
+def simulate(config, frames, **stalls):
+    """Return scores, classes and the run."""
+    classes = config.scores.classes
+    # Windows first read what lies around the image: a frame meets them idle after `settling` cycles.
+    idle = "1" * config.settling + "0" * 1_000_000
+    run = run_stream(
+        config.create(),
+        beats(config, frames),
+        count=len(frames) * classes,
+        limit=config.settling + 100 * config.latency + 60 * len(frames) * config.interval,
+        **{"stall_in": idle, **stalls},
+    )
+    scores = np.array([beat["score"] for beat in run.outputs]).reshape(-1, classes)
+    best = np.array([beat["best"] for beat in run.outputs]).reshape(-1, classes)[:, -1]
+    assert [beat["last"] for beat in run.outputs] == ([0] * (classes - 1) + [1]) * len(scores)
+    return scores, best, run
+
+
+def check_network(network: Network, rng, seed):
+    plan = random_plan(rng, network)
+    print(plan)
+    config = lower(network, plan)
+    frames = random_frames(rng, network, FRAMES)
+    expected = network.evaluate(frames)
+    codes = stream_order(network, frames)
+    scores, classes = config.compute(codes)
+    assert (scores == expected.scores).all() and (classes == expected.classes).all()
+    check_trace(network, config, frames, codes)
+
+    scores, classes, run = simulate(config, codes)
+    assert (scores == expected.scores).all() and (classes == expected.classes).all()
+    beats_out = config.scores.classes
+    ends = run.output_cycles[beats_out - 1 :: beats_out]
+    assert ends[0] - run.input_cycles[0] == config.latency
+    assert ends[-1] - ends[-2] == config.interval
+
+    stall_in, stall_out = (float(stall) for stall in rng.choice([0, 0.3, 0.7, 0.95], 2))
+    scores, classes, _ = simulate(config, codes[:3], seed=seed, stall_in=stall_in, stall_out=stall_out)
+    assert (scores == expected.scores[:3]).all() and (classes == expected.classes[:3]).all()
+
+
+def check_trace(network, config, frames, codes):
+    """Compare what every layer gives with the network's own value, where it has one."""
+    trace = network.trace(frames)
+    for layer, stage, value in zip(network_layers(network).layers, config.layers, config.trace(codes)[1:], strict=True):
+        if not layer.result:
+            continue
+        want = trace[layer.result]
+        if want.ndim == 4:
+            want = want.transpose(0, 2, 3, 1)
+        if network.types[layer.result].kind == "sum":
+            value = sums(stage, config, value)
+        assert (value.reshape(len(value), -1) == want.reshape(len(want), -1)).all(), layer.node.name
+
+
+def sums(stage, config, value):
+    """Return the network's sums of a layer's output; a max pooling keeps the scale of what it reads."""
+    while getattr(stage, "operation", None) == "max":
+        stage = config.layers[config.layers.index(stage) - 1]
+    return stage.output_step * value - stage.origin
+
+
+def check_random_network(seed):
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    network = random_conv_network(rng)
+    print(*(node for node in network.types.items()), sep="\n")
+    check_network(network, rng, seed)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_conv_network(seed):
+    check_random_network(seed)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("seed", range(20, 320))
+def test_random_conv_network_sweep(seed):
+    check_random_network(seed)
