@@ -57,6 +57,21 @@ def outcome(run) -> tuple[dict[str, bytes], list[dict], dict[str, bytes]]:
     return {name: value.tobytes() for name, value in checkpoint.tensors.items()}, history, best
 
 
+class Colours(Stripes):
+    """The same pictures in two channels, the second one upside down."""
+
+    name, shape = "colours", (2, 6, 6)
+
+    def _read(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        pictures, labels = super()._read(part)
+        return np.stack([pictures, 15 - pictures], axis=1), labels
+
+
+def conv_options(**changes: object) -> TrainingOptions:
+    """Choose a run of a convolutional network that uses every source of randomness."""
+    return options(**{"dataset": "colours", "topology": "6c3p1,p2,8c2,10", "flip": True, "noise": 1} | changes)
+
+
 class Stop(Exception):
     """Stands for a process that was stopped."""
 
@@ -84,6 +99,53 @@ def test_continued_run_equals_a_straight_one(tmp_path, changes: dict) -> None:
         assert len(read_checkpoint(run).history) == number - 1
         train(options(**changes), Stripes(), run, resume=True)
         assert outcome(run) == outcome(tmp_path / "straight")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"precision": "bfloat16", "weights": "2", "activations": 2, "last_weights": "ternary"},
+        # Threads of one process wait for each other by spinning: seconds become minutes on a busy machine.
+        pytest.param({"precision": "bfloat16", "threads": 2}, marks=pytest.mark.sweep),
+    ],
+)
+def test_continued_run_of_convolutions_equals_a_straight_one(tmp_path, changes: dict) -> None:
+    train(conv_options(**changes), Colours(), tmp_path / "straight")
+    run = tmp_path / "stopped"
+    with pytest.raises(Stop):
+        train(conv_options(**changes), Colours(), run, on_step=stop_in_epoch(3))
+    train(conv_options(**changes), Colours(), run, resume=True)
+    assert outcome(run) == outcome(tmp_path / "straight")
+
+
+def test_convolutions_learn_and_store_the_codes_that_they_used(tmp_path) -> None:
+    run = tmp_path / "run"
+    levels = {"weights": "2", "first_weights": "ternary", "last_weights": "1"}
+    # The class is a column, which a mirrored or a shifted picture has elsewhere.
+    chosen = conv_options(topology="6c3,8c3,16", epochs=30, flip=False, dropout=0.0, shift=0, **levels)
+    trainer = train(chosen, Colours(), run)
+    assert trainer.best["validation_accuracy"] > 0.9
+    assert read_checkpoint(run).model["input"] == {"shape": [2, 6, 6], "bits": 4}
+    best = load_file(run / "best.safetensors")
+    assert best["model.conv0.weight"].shape == best["model.conv0.codes"].shape == (6, 2, 3, 3)
+    assert best["model.conv0.codes"].dtype == np.uint8 and set(best["model.conv0.codes"].flatten()) == {0, 1, 2}
+    assert "model.dense3.codes" not in best and best["model.dense2.codes"].max() == 3
+    trainer.model.load_state_dict({name.removeprefix("model."): torch.from_numpy(v) for name, v in best.items()})
+    pictures, labels = (torch.from_numpy(array) for array in Colours().split("validation"))
+    assert trainer.model.measure(pictures, labels)[0] / len(labels) == trainer.best["validation_accuracy"]
+
+
+def test_a_run_begins_with_the_best_model_of_another(tmp_path) -> None:
+    first = train(options(epochs=30, dropout=0.0, shift=0), Stripes(), tmp_path / "first")
+    chosen = options(epochs=1, warmup=0, lr=1e-9, initial=str(tmp_path / "first"))
+    second = train(chosen, Stripes(), tmp_path / "second")
+    assert second.best["validation_accuracy"] == pytest.approx(first.best["validation_accuracy"], abs=0.1)
+    with pytest.raises(CheckpointError, match="of other layers"):
+        train(options(topology="9", initial=str(tmp_path / "first")), Stripes(), tmp_path / "third")
+    with pytest.raises(CheckpointError, match="no best"):
+        train(options(initial=str(tmp_path / "none")), Stripes(), tmp_path / "third")
+    assert not (tmp_path / "third").exists()
 
 
 def test_stopped_between_the_two_files_of_a_checkpoint(tmp_path) -> None:
@@ -241,6 +303,14 @@ def test_refuses_tensors_that_do_not_fit(tmp_path) -> None:
         ({"seed": -1}, "seed is -1"),
         ({"threads": 0}, "threads is 0"),
         ({"topology": "wide"}, "topology is 'wide'"),
+        ({"first": "floats"}, "first is 'floats'"),
+        ({"weights": "9"}, "weights is '9'"),
+        ({"first_weights": "0"}, "first_weights is '0'"),
+        ({"last_weights": "float"}, "last_weights is 'float'"),
+        ({"activations": 9}, "activations is 9"),
+        ({"pad": "one"}, "pad is 'one'"),
+        ({"pool": "never"}, "pool is 'never'"),
+        ({"precision": "float16"}, "precision is 'float16'"),
     ],
 )
 def test_options_name_what_is_not_allowed(changes: dict, message: str) -> None:
@@ -255,6 +325,12 @@ def test_options_that_the_data_refuses() -> None:
         Trainer(options(noise=16), Stripes())
     with pytest.raises(ValueError, match="shift is 6"):
         Trainer(options(shift=6), Stripes())
+    with pytest.raises(ValueError, match="shift is 6"):
+        Trainer(options(shift=6), Colours())
+    with pytest.raises(ValueError, match="does not fit"):
+        Trainer(options(topology="4c7"), Colours())
+    with pytest.raises(ValueError, match="threshold is one for each"):
+        Trainer(options(topology="4c3", first="bits", threshold=None), Colours())
 
 
 def test_options_survive_json() -> None:

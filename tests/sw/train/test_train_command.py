@@ -11,6 +11,7 @@ pytest.importorskip("torch", reason="training tests need signfold[train]")
 
 from signfold.sw.cli.app import main  # noqa: E402
 from signfold.sw.train.loop import Trainer  # noqa: E402
+from signfold.sw.train.options import RECIPES, TrainingOptions, recipe  # noqa: E402
 
 
 class Answer(NamedTuple):
@@ -55,6 +56,27 @@ def test_trains_continues_and_reports(signfold) -> None:
     assert done.returncode == 0 and f"{result['best']['validation_accuracy']:.4f}" in done.stdout
 
 
+def test_trains_convolutions_of_several_bits(signfold) -> None:
+    style = "--weights 2 --first-weights ternary --last-weights 1 --activations 2 --signed --pad high --pool after"
+    arguments = ["4c3p1,p2,8", "--data", "digits", "--epochs", "1", "--precision", "bfloat16", "--flip", "--out", "run"]
+    answer = signfold("train", *arguments, *style.split(), "--json")
+    assert answer.returncode == 0, answer.stderr
+    stored = json.loads(answer.stdout)["training"]
+    assert (stored["first_weights"], stored["signed"], stored["pool"]) == ("ternary", True, "after")
+    arguments = ["4c3p1,p2,8", "--data", "digits", "--epochs", "1", "--initial", "run", "--no-signed", "--out", "next"]
+    answer = signfold("train", *arguments, *style.replace("--signed ", "").split(), "--json")
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["training"]["initial"] == "run"
+
+
+def test_recipes_fit_their_data() -> None:
+    for name in RECIPES:
+        dataset, *topology = name.split()
+        options = TrainingOptions.from_json(recipe(dataset, *topology))
+        assert options.dataset == dataset and (not topology or options.topology == topology[0])
+    assert recipe("mnist", "tfc")["epochs"] == recipe("mnist")["epochs"] != recipe("mnist", "conv-s")["epochs"]
+
+
 def test_stopped_run_says_how_to_continue(signfold, monkeypatch) -> None:
     whole = signfold("train", "8", "--data", "digits", "--epochs", "4", "--out", "whole", "--json")
     epoch, limit = Trainer.epoch, 0
@@ -89,6 +111,8 @@ def test_stopped_run_says_how_to_continue(signfold, monkeypatch) -> None:
         (["--data", "svhn"], "'svhn'"),
         (["huge", "--data", "digits"], "topology is 'huge'"),
         (["--data", "digits", "--lr", "-1"], "lr is -1.0"),
+        (["4c9", "--data", "digits"], "does not fit"),
+        (["4c3", "--data", "digits", "--first", "bits"], "threshold is one for each of 64 pixels"),
         (["--data", "digits", "--threshold", "dark"], "threshold is 'dark'"),
         (["--data", "digits", "--threshold", "33"], "threshold is 33"),
         (["--data", "digits", "--epochs", "many"], "valid int"),
