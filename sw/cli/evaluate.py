@@ -12,8 +12,12 @@ from rich.progress import Progress
 from signfold.sw import zoo
 from signfold.sw.cli.output import console, emit, print_lines
 from signfold.sw.compile.accuracy import Accuracy, frames_for, measure
+from signfold.sw.compile.agreement import compare_classes
+from signfold.sw.compile.checkpoint import EPOCHS, read_model
+from signfold.sw.compile.frontend import import_model
 from signfold.sw.data import SPLITS, load, names
 from signfold.sw.errors import ToolError
+from signfold.sw.network import Network
 
 __all__ = ["evaluate"]
 
@@ -59,29 +63,39 @@ def evaluate(
         "frames": accuracy.frames,
         "correct": accuracy.correct,
         "accuracy": accuracy.fraction,
-        "classes": accuracy.by_class(loaded.classes),
+        "classes": [
+            {**entry, "name": name}
+            for entry, name in zip(accuracy.by_class(loaded.classes), dataset.class_names, strict=True)
+        ],
     }
     if float_run is not None:
-        result["float"] = _compare(float_run, frames, accuracy, loaded.metadata, loaded.classes)
+        result["float"] = _compare(float_run, frames, accuracy, loaded)
     emit(result, as_json=as_json, render=lambda output: _render(output, result, seconds))
 
 
-def _compare(
-    run: Path, frames: np.ndarray, accuracy: Accuracy, metadata: dict[str, Any], classes: int
-) -> dict[str, Any]:
-    """Compare with the float model, of the epoch that the network was compiled from where it says so."""
+def _compare(run: Path, frames: np.ndarray, accuracy: Accuracy, network: Network) -> dict[str, Any]:
+    """Compare with the float model, of the epoch that the network was compiled from where it says so.
+
+    Where the network was compiled from this very model, each differing frame is explained or is not.
+    """
     try:
         from signfold.sw.compile import torch_front
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise ToolError("comparing with the float model needs PyTorch: install signfold[train]") from error
-    checkpoint = metadata.get("checkpoint")
-    epoch = checkpoint.get("epoch") if isinstance(checkpoint, dict) else None
+    checkpoint = network.metadata.get("checkpoint")
+    checkpoint = checkpoint if isinstance(checkpoint, dict) else {}
+    epoch, integer = checkpoint.get("epoch"), accuracy.evaluation.classes
+    stored = read_model(run, epoch if epoch in EPOCHS else None)
+    explanation = {}
     with console.status("float model"):
-        trained = torch_front.float_classes(run, frames, epoch=epoch if epoch in ("best", "last") else None)
-    integer = accuracy.evaluation.classes
-    differing = np.flatnonzero(trained != integer)
+        model = torch_front.TorchModel(stored)
+        trained = model.classes(frames)
+        differing = np.flatnonzero(trained != integer)
+        if len(differing) and stored.sha256 == checkpoint.get("sha256"):
+            compared = compare_classes(import_model(stored), network, model, frames[differing], integer[differing])
+            explanation = {"explained": len(differing) - compared["differing"] + compared["explained"]}
     right = trained == accuracy.labels
     return {
         "run": str(run),
@@ -89,9 +103,10 @@ def _compare(
         "agreement": (accuracy.frames - len(differing)) / accuracy.frames,
         "classes": [
             {"class": label, "correct": int(np.count_nonzero(right & (accuracy.labels == label)))}
-            for label in range(classes)
+            for label in range(network.classes)
         ],
         "differing": len(differing),
+        **explanation,
         "first_differing": [
             {"frame": frame, "label": label, "float": ours, "integer": theirs}
             for frame, label, ours, theirs in np.stack(
@@ -106,14 +121,17 @@ def _render(output: Console, result: dict[str, Any], seconds: float) -> None:
         f"network   {result['network']}",
         f"data      {result['data']}, {result['split']} split" + (f", {result['note']}" if result["note"] else ""),
         f"accuracy  {result['accuracy']:.4f} ({result['correct']} of {result['frames']})",
-        f"by class  {'  '.join(_share(entry, entry['frames']) for entry in result['classes'])}",
+        f"by class  {'  '.join(_share(entry, entry['correct']) for entry in result['classes'])}",
     ]
     if "float" in result:
         compared = result["float"]
+        explained = ""
+        if "explained" in compared:
+            explained = f"; {compared['explained']} of {compared['differing']} others explained by float32 rounding"
         shares = zip(compared["classes"], result["classes"], strict=True)
         lines += [
-            f"float     {compared['accuracy']:.4f}, same class on {compared['agreement']:.4%} of the frames",
-            f"by class  {'  '.join(_share(entry, ours['frames']) for entry, ours in shares)}",
+            f"float     {compared['accuracy']:.4f}, same class on {compared['agreement']:.4%} of the frames{explained}",
+            f"by class  {'  '.join(_share(ours, entry['correct']) for entry, ours in shares)}",
         ]
         lines += [
             f"  frame {entry['frame']}: label {entry['label']}, float {entry['float']}, integer {entry['integer']}"
@@ -123,5 +141,5 @@ def _render(output: Console, result: dict[str, Any], seconds: float) -> None:
     print_lines(output, lines)
 
 
-def _share(entry: dict[str, int], frames: int) -> str:
-    return f"{entry['class']}: {entry['correct']}/{frames}"
+def _share(entry: dict[str, Any], correct: int) -> str:
+    return f"{entry['name']}: {correct}/{entry['frames']}"

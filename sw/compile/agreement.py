@@ -220,7 +220,8 @@ def compare_classes(
     dict
         ``frames``, ``differing`` (frames of another class), ``explained`` of them, and ``first_differing``: ``frame``,
         ``float`` and ``integer`` (classes), ``layer`` (name of the first activation with differing codes; None: the
-        codes are all the same and the scores differ), ``codes`` (how many differ there), ``explained``.
+        codes are all the same and the scores differ), ``codes`` (how many differ there), ``gap`` (exact distance of the
+        two real scores; 0: they are equal, and the golden model takes the lower class), ``explained``.
     """
     comparison = _Comparison(float_network, network)
     differing = explained = 0
@@ -254,7 +255,8 @@ def _first_difference(
     for norm in comparison.norms:
         layer = comparison.check(norm, golden, found)
         if len(layer.places):
-            return {"layer": norm.name, "codes": len(layer.places), "explained": bool((layer.ratios <= 1).all())}
+            explained = bool((layer.ratios <= 1).all())
+            return {"layer": norm.name, "codes": len(layer.places), "gap": None, "explained": explained}
     network, head = comparison.network, comparison.float_network.head
     node = network.node(network.output)
     sums = golden[node.input if isinstance(node, Affine) else node.name]
@@ -275,4 +277,8 @@ def _first_difference(
             allowed += (largest + 1) * unit
         else:
             allowed += unit / float(comparison.last.divisor)
-    return {"layer": None, "codes": 0, "explained": bool(abs(values[0] - values[1]) <= allowed)}
+    gap = float(abs(values[0] - values[1]))
+    if not isinstance(head, BatchNorm):
+        meaning, (mine, other) = comparison.last, sums.reshape(-1)[[ours, theirs]].tolist()
+        gap = float(abs(mine - other + meaning.offset(ours) - meaning.offset(theirs)) / meaning.divisor)
+    return {"layer": None, "codes": 0, "gap": gap, "explained": gap <= allowed}

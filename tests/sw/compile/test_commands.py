@@ -72,6 +72,41 @@ def test_compiles_evaluates_and_shows(signfold, folder, tmp_path) -> None:
     assert code == 0 and network.content_hash in out and "norm1" in out
 
 
+def test_compiles_and_evaluates_pictures(signfold, make_image_run, tmp_path) -> None:
+    folder = make_image_run(np.random.default_rng(6)).write(tmp_path / "run")
+    code, out, err = signfold("compile", folder, "-o", "net", "--sample", "20")
+    assert code == 0, err
+    for words in (
+        "'conv2'              conv 3x3 6 -> 8, padding 1, 2-bit weights, zero pads (8x2x2)",
+        "'pool0'              maxpool 2x2, stride 2 (6x4x4)",
+        "'dense0'             dense 8 -> 10, ternary weights (10)",
+        "sums and a constant a class",
+    ):
+        assert words in out, out
+    network = Network.load(tmp_path / "net")
+    assert network.metadata["name"] == "digits-1x8x8-6-6-8-10"
+    code, out, _ = signfold("evaluate", "net", "--split", "validation", "--json")
+    result = json.loads(out)
+    assert code == 0 and result["accuracy"] == network.metadata["accuracy"]["integer"] and result["note"] is None
+    assert [entry["name"] for entry in result["classes"]] == list(map(str, range(10)))
+    code, out, err = signfold("compile", folder, "--sample", "-1")
+    assert code == 2 and "sample" in err
+
+
+def test_differing_frames_are_explained(signfold, make_image_run, tmp_path) -> None:
+    """A threshold within float32 rounding of a sum that occurs, 1/31: the float model rounds to its other side."""
+    pytest.importorskip("torch", reason="the float model needs signfold[train]")
+    run = make_image_run(np.random.default_rng(6))
+    run.tensors["model.norm0.bias"][:] = 0
+    run.tensors["model.norm0.running_mean"][:] = 1 / 31
+    signfold("compile", run.write(tmp_path / "run"), "-o", "net")
+    code, out, _ = signfold("evaluate", "net", "--float", "run", "--json")
+    compared = json.loads(out)["float"]
+    assert code == 0 and compared.get("explained", 0) == compared["differing"] > 0
+    code, out, _ = signfold("evaluate", "net", "--float", "run")
+    assert f"{compared['differing']} of {compared['differing']} others explained by float32 rounding" in out
+
+
 def test_default_place_and_last_epoch(signfold, folder) -> None:
     assert signfold("compile", folder)[0] == 0
     best = Network.load(folder / "network.safetensors")
