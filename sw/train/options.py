@@ -180,14 +180,15 @@ class TrainingOptions:
             raise ValueError(f"training options are incomplete or of a wrong type: {error}") from error
 
 
-#: What the command line takes where an option is not given, by data set; a recipe for a topology goes before it.
+#: What the command line takes where an option is not given, by data set; "conv" after the name: for networks that begin
+#: with a convolution, where dense ones are trained otherwise.
 RECIPES: dict[str, dict[str, Any]] = {
     "digits": {"topology": "128,96", "epochs": 300, "batch": 64, "lr": 0.02, "noise": 3},
     "mnist": {"topology": "sfc", "epochs": 400, "batch": 128, "lr": 0.02, "threshold": 128, "shift": 1},
-    "mnist conv-s": {"epochs": 40, "batch": 100, "lr": 0.02, "shift": 1},
+    "mnist conv": {"topology": "conv-s", "epochs": 25, "batch": 50, "lr": 0.02, "shift": 1},
     "fashion-mnist": {"topology": "sfc", "epochs": 400, "batch": 128, "lr": 0.02},
-    "fashion-mnist conv-s": {"epochs": 40, "batch": 100, "lr": 0.02, "shift": 1, "flip": True},
-    "cifar10": {"topology": "cnv", "epochs": 100, "batch": 100, "lr": 0.01, "shift": 4, "flip": True},
+    "fashion-mnist conv": {"topology": "conv-s", "epochs": 25, "batch": 50, "lr": 0.02, "shift": 1, "flip": True},
+    "cifar10": {"topology": "cnv", "epochs": 100, "batch": 50, "lr": 0.02, "shift": 4, "flip": True},
 }
 
 
@@ -205,9 +206,13 @@ def recipe(dataset: str, topology: str | None = None) -> dict[str, Any]:
     -------
     dict
         Options by name, those of `TrainingOptions`.
+
+    Raises
+    ------
+    ValueError
+        The topology cannot be read.
     """
-    chosen = {"dataset": dataset} | RECIPES[dataset]
-    if topology is not None:
-        own = RECIPES.get(f"{dataset} {topology}")
-        chosen = ({"dataset": dataset} | own if own is not None else chosen) | {"topology": topology}
-    return chosen
+    chosen = RECIPES[dataset]
+    if topology is not None and isinstance(parse_topology(topology)[0], Conv):
+        chosen = RECIPES.get(f"{dataset} conv", chosen)
+    return {"dataset": dataset} | chosen | ({} if topology is None else {"topology": topology})

@@ -69,12 +69,13 @@ def test_trains_convolutions_of_several_bits(signfold) -> None:
     assert json.loads(answer.stdout)["training"]["initial"] == "run"
 
 
-def test_recipes_fit_their_data() -> None:
+def test_recipes_fit_their_data_and_their_kind_of_network() -> None:
     for name in RECIPES:
-        dataset, *topology = name.split()
-        options = TrainingOptions.from_json(recipe(dataset, *topology))
-        assert options.dataset == dataset and (not topology or options.topology == topology[0])
-    assert recipe("mnist", "tfc")["epochs"] == recipe("mnist")["epochs"] != recipe("mnist", "conv-s")["epochs"]
+        options = TrainingOptions.from_json({"dataset": name.split()[0]} | RECIPES[name])
+        assert options.reads_codes == (name in ("mnist conv", "fashion-mnist conv", "cifar10"))
+    assert recipe("mnist", "tfc") == recipe("mnist") | {"topology": "tfc"}
+    assert recipe("mnist", "8c3,p2") == recipe("mnist", "conv-s") | {"topology": "8c3,p2"} != recipe("mnist", "8")
+    assert recipe("digits", "8c3")["epochs"] == recipe("digits")["epochs"]
 
 
 def test_stopped_run_says_how_to_continue(signfold, monkeypatch) -> None:
