@@ -144,7 +144,7 @@ def compile_run(
         metadata["accuracy"] = accuracy
     network = Network(network.input, network.nodes, network.output, metadata)
     tell("compare with float32")
-    report = _report(float_network, network, frames, missing)
+    report = _report(float_network, network, frames, integer, missing)
     if integer is not None and sample and report["evaluator"] != FORMULA:
         tell("run the trained model")
         report["float_model"] = _agreement(model, float_network, network, frames, integer, sample)
@@ -177,16 +177,21 @@ def _agreement(
 
 
 def _report(
-    float_network: FloatNetwork, network: Network, frames: np.ndarray | None, missing: str | None
+    float_network: FloatNetwork,
+    network: Network,
+    frames: np.ndarray | None,
+    integer: Accuracy | None,
+    missing: str | None,
 ) -> dict[str, object]:
     evaluator, evaluate = choose_evaluator()
+    scores = None if integer is None else integer.evaluation.scores
     report: dict[str, object] = {
         "format": "signfold-compile-report",
         "network": {**network.metadata, "content_hash": network.content_hash},
         "evaluator": evaluator,
         "chain": describe_layers(float_network),
         "layers": layer_report(float_network, network, evaluate),
-        "head": head_report(float_network, network, evaluate, frames),
+        "head": head_report(float_network, network, evaluate, frames, scores),
     }
     if missing is not None:
         report["no_accuracy"] = missing

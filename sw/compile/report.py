@@ -182,7 +182,11 @@ def _json_number(value: float) -> float | None:
 
 
 def head_report(
-    float_network: FloatNetwork, network: Network, evaluate: Evaluator, frames: np.ndarray | None
+    float_network: FloatNetwork,
+    network: Network,
+    evaluate: Evaluator,
+    frames: np.ndarray | None,
+    scores: np.ndarray | None = None,
 ) -> dict[str, object]:
     """Say what the scores are and what their rounding cost.
 
@@ -196,6 +200,8 @@ def head_report(
         float32 evaluation of a batch normalization.
     frames : numpy.ndarray or None
         Pictures to compare on.
+    scores : numpy.ndarray, optional
+        int64 ``[n, classes]``: what the network makes of them, where it is known.
 
     Returns
     -------
@@ -217,11 +223,13 @@ def head_report(
         entry["kind"], error = "offsets", 0.0 if exact else 0.5
     entry |= {"fraction": node.fraction, "error": error}
     if frames is not None:
-        body = Network(network.input, network.nodes[:-1], node.input)
-        sums = body.evaluate(frames).scores
+        if scores is not None and node.scale.all():
+            sums = (scores - node.offset) // node.scale
+        else:
+            sums = Network(network.input, network.nodes[:-1], node.input).evaluate(frames).scores
         reals = real_sums(meaning, sums)
-        scores = evaluate(head, reals.astype(np.float32)) if isinstance(head, BatchNorm) else reals
+        trained = evaluate(head, reals.astype(np.float32)) if isinstance(head, BatchNorm) else reals
         classes = np.argmax(sums * node.scale + node.offset, axis=1)
-        agreeing = int(np.count_nonzero(np.argmax(scores, axis=1) == classes))
+        agreeing = int(np.count_nonzero(np.argmax(trained, axis=1) == classes))
         entry |= {"frames": len(frames), "agreement": agreeing / len(frames)}
     return entry

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from signfold.sw.compile.agreement import FloatTrace
+from signfold.sw.compile.agreement import BLOCK, FloatTrace
 from signfold.sw.compile.checkpoint import StoredModel, read_model
 from signfold.sw.compile.float_layers import BatchNorm
 from signfold.sw.compile.frontend import import_model
@@ -18,9 +18,6 @@ __all__ = ["NAME", "TorchModel", "evaluate_batch_norm", "float_classes"]
 
 #: Name of this evaluation in reports.
 NAME = f"torch {torch.__version__}"
-
-#: Frames through the float model at a time.
-BLOCK = 250
 
 
 @torch.no_grad()

@@ -21,7 +21,7 @@ from signfold.sw.compile.float_layers import (
 from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.compile.window import Window
 from signfold.sw.errors import CompileError
-from signfold.sw.network import Affine, InputType, Network
+from signfold.sw.network import Affine, Conv, Dense, InputType, Network
 
 F = np.float32
 
@@ -288,6 +288,7 @@ def run(seed: int, count: int, frames: int) -> None:
     print("seed", seed)
     rng = np.random.default_rng(seed)
     folded = ties = inverted = 0
+    seen = set()
     for number in range(count):
         network = random_network(rng)
         try:
@@ -296,9 +297,42 @@ def run(seed: int, count: int, frames: int) -> None:
             assert any(words in str(cause) for words in REFUSALS) and "verify" not in str(cause), (number, cause)
             continue
         folded, ties = folded + 1, ties + met
+        seen.update(type(node).__name__ for node in compiled.nodes)
+        seen.update(f"levels {node.levels}" for node in compiled.nodes if isinstance(node, (Conv, Dense)))
+        seen.update("depthwise" for node in compiled.nodes if isinstance(node, Conv) and node.depthwise)
+        seen.update("codes of means" for node in compiled.nodes if node.name.endswith(".codes"))
         inverted += any(getattr(node, "inverted", None) is not None for node in compiled.nodes)
     print(f"{folded} of {count} fold, {ties} ties, {inverted} with inverted channels")
+    kinds = {"Threshold", "Dense", "Conv", "MaxPool", "SumPool", "Affine", "depthwise", "codes of means"}
+    assert seen >= kinds | {f"levels {levels}" for levels in (2, 3, 4, 16)}
     assert folded > count // 2 and ties > count // 4 and inverted > count // 20
+
+
+@pytest.mark.parametrize("depthwise", [False, True])
+@pytest.mark.parametrize("pads", [False, True])
+def test_means_of_channels_of_their_own(depthwise, pads) -> None:
+    """Each channel's mean folds into the offsets of the channels that read it; pads are a code, another real in each."""
+    rng = np.random.default_rng(7)
+    window = Window((2, 2), (1, 1), (1, 0, 0, 1) if pads else (0, 0, 0, 0))
+    weights = {"weights": rng.normal(size=(3, 1 if depthwise else 3, 2, 2)), "window": window}
+    layers = (
+        PixelCodes("pixels", np.array([0.1, 0.5, 0.77]), np.array([0.2])),
+        FloatConv("conv", **weights, pad=3 if pads else None, groups=3 if depthwise else 1),
+        random_norm(rng, "norm", 3, 2.0, rounding("norm", 3, False)),
+        FloatDense("last", rng.normal(size=(4, 3 * (16 if pads else 9)))),
+    )
+    check(FloatNetwork(InputType((3, 4, 4), 4), layers), rng, 40)
+
+
+def test_dense_layers_read_pixels_of_channels_of_their_own() -> None:
+    rng = np.random.default_rng(8)
+    layers = (
+        PixelCodes("pixels", np.array([0.1, 0.5, 0.77]), np.array([0.2])),
+        FloatDense("dense", rng.normal(size=(6, 12)), levels=3, codes=rng.integers(0, 3, (6, 12))),
+        random_norm(rng, "norm", 6, 4.0, rounding("norm", 3, True)),
+        FloatDense("last", rng.normal(size=(4, 6))),
+    )
+    check(FloatNetwork(InputType((3, 2, 2), 4), layers), rng, 40)
 
 
 @pytest.mark.parametrize("seed", range(4))
