@@ -311,15 +311,15 @@ def run(seed: int, count: int, frames: int) -> None:
 @pytest.mark.parametrize("depthwise", [False, True])
 @pytest.mark.parametrize("pads", [False, True])
 def test_means_of_channels_of_their_own(depthwise, pads) -> None:
-    """Each channel's mean folds into the offsets of the channels that read it; pads are a code, another real in each."""
+    """Each channel's mean folds into the offsets of what reads it; pads are a code, another real number in each."""
     rng = np.random.default_rng(7)
-    window = Window((2, 2), (1, 1), (1, 0, 0, 1) if pads else (0, 0, 0, 0))
-    weights = {"weights": rng.normal(size=(3, 1 if depthwise else 3, 2, 2)), "window": window}
+    window = Window((1, 3), (1, 1), (0, 0, 1, 1) if pads else (0, 0, 0, 0))
+    weights = {"weights": rng.normal(size=(3, 1 if depthwise else 3, 1, 3)), "window": window}
     layers = (
         PixelCodes("pixels", np.array([0.1, 0.5, 0.77]), np.array([0.2])),
         FloatConv("conv", **weights, pad=3 if pads else None, groups=3 if depthwise else 1),
         random_norm(rng, "norm", 3, 2.0, rounding("norm", 3, False)),
-        FloatDense("last", rng.normal(size=(4, 3 * (16 if pads else 9)))),
+        FloatDense("last", rng.normal(size=(4, 3 * (16 if pads else 8)))),
     )
     check(FloatNetwork(InputType((3, 4, 4), 4), layers), rng, 40)
 
