@@ -46,6 +46,8 @@ class EngineParameters(EngineCore):
         Windows over an image; None for a dense layer.
     rows : int
         Rows of the array: positions worked on at once; divides the output's width.
+    slack : int
+        Positions stored beyond what windows need by themselves; see `signfold.hw.slack`.
 
     Raises
     ------
@@ -63,6 +65,7 @@ class EngineParameters(EngineCore):
     planes: PlaneParameters = PlaneParameters()
     image: ImageGeometry | None = None
     rows: int = 1
+    slack: int = 0
 
     def __post_init__(self):
         check_identifier("engine name", self.name)
@@ -151,7 +154,7 @@ class EngineParameters(EngineCore):
         if self.image is None:
             storage = ReplayParameters(self.simd, self.words, 1, bits)
         else:
-            storage = self.image.window(self.simd, self.inputs, bits)
+            storage = self.image.window(self.simd, self.inputs, bits, ahead=self.slack)
         return FeederParameters(storage, self.passes, self.planes, self.rows)
 
     @property

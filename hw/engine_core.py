@@ -149,12 +149,9 @@ class EngineCore(Scheduled):
     @property
     def output_bits(self) -> int:
         """Bits of a code, or of an unsigned sum, of an output beat."""
-        unit = next((unit for unit in self.units if unit is not None), None)
-        if unit is None:
+        if self.units[0] is None:
             return self.sum_width
-        if isinstance(unit, CorrectionParameters):
-            return unit.output_width
-        return unit.bits
+        return max(unit.output_width if isinstance(unit, CorrectionParameters) else unit.bits for unit in self.units)
 
     @property
     def pipeline(self) -> int:
@@ -184,13 +181,16 @@ class EngineCore(Scheduled):
 
     def timing(self, source: Timing) -> Timing:
         """Yield the cycles at which output beats become available; see `signfold.hw.timing`."""
-        feeder, passes, plays = self.feeder.playing(source), self.feeder.passes, len(self.feeder.planes.plays)
+        return self.timing_of(self.feeder.playing(source))
+
+    def timing_of(self, feeder) -> Timing:
+        """Do so for a feeder's cycles; see `FeederParameters.playing`."""
+        passes, plays = self.feeder.passes, len(self.feeder.planes.plays)
         by_channel = isinstance(self.array, LaneArrayParameters)
         # For each row: arrivals at its queue, and when its beats were taken.
         arrivals = [deque() for _ in range(self.rows)]
         taken: list[list[int]] = [[] for _ in range(self.rows)]
         claimed, turn, left, last = 0, 0, self.beats, -1
-        turns = 0
         while True:
             for n in range(passes):
                 grant = -1
@@ -220,7 +220,6 @@ class EngineCore(Scheduled):
                 for row in range(self.rows):
                     arrivals[row].extend(range(first + row, first + row + kept))
                 claimed += kept
-            turns += 1
 
     def create(self) -> "Engine":
         """Return the gateware."""
@@ -312,7 +311,7 @@ class Engine(wiring.Component):
                 last = held
             codes, valid = unit.codes, unit.known
         m.d.comb += [
-            Cat(queue.i.payload.codes).eq(Cat(codes)),
+            *(queue.i.payload.codes[lane].eq(codes[lane]) for lane in range(p.lanes)),
             queue.i.payload.last.eq(last),
             queue.i.valid.eq(valid),
         ]

@@ -101,11 +101,14 @@ class FeederParameters:
         """Bits of a row's word: of each code one plane, or all planes one after another."""
         return self.storage.simd * self.planes.activation_lanes
 
-    def playing(self, source: Timing):
-        """Return the cycles of plays for words offered by `source`: an object with `play(earliest, advance)`."""
+    def playing(self, source: Timing, *, unbounded: bool = False):
+        """Return the cycles of plays for words offered by `source`: an object with `play(earliest, advance)`.
+
+        With `unbounded` as though windows had storage without end.
+        """
         if isinstance(self.storage, ReplayParameters):
             return self.storage.playing(source)
-        return WindowTiming(self.storages, source)
+        return WindowTiming(self.storages, source, unbounded=unbounded)
 
     def create(self) -> "Feeder":
         """Return the gateware."""

@@ -38,7 +38,9 @@ class ImageGeometry:
         """Whether windows differ in how many of their taps count."""
         return self.pad is None and any(self.padding)
 
-    def window(self, simd: int, channels: int, bits: int, *, by_channel: bool = False) -> WindowParameters:
+    def window(
+        self, simd: int, channels: int, bits: int, *, by_channel: bool = False, ahead: int = 0
+    ) -> WindowParameters:
         """Return the parameters of a window; what adds nothing is sent as code 0."""
         return WindowParameters(
             simd,
@@ -51,6 +53,7 @@ class ImageGeometry:
             bits,
             self.pad or 0,
             by_channel=by_channel,
+            ahead=ahead,
         )
 
     def values(self, values: np.ndarray, bits: int) -> np.ndarray:

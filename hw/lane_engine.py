@@ -47,6 +47,8 @@ class LaneEngineParameters(EngineCore):
         An input code u stands for input_step * u - input_origin; by default 2 u - (2**bits - 1).
     inverted : array of int or None
         "max": 1 for each channel whose code is complemented after the pooling.
+    slack : int
+        Positions stored beyond what windows need by themselves; see `signfold.hw.slack`.
 
     Raises
     ------
@@ -67,6 +69,7 @@ class LaneEngineParameters(EngineCore):
     input_step: int = 2
     input_origin: int | None = None
     inverted: np.ndarray | None = None
+    slack: int = 0
 
     def __post_init__(self):
         check_identifier("engine name", self.name)
@@ -124,7 +127,7 @@ class LaneEngineParameters(EngineCore):
     @cached_property
     def feeder(self) -> FeederParameters:
         """Parameters of the feeder."""
-        window = self.image.window(self.lanes, self.channels, self.bits, by_channel=True)
+        window = self.image.window(self.lanes, self.channels, self.bits, by_channel=True, ahead=self.slack)
         return FeederParameters(window, window.words, self.planes)
 
     @property

@@ -40,7 +40,8 @@ class WindowParameters:
         False: a play is all words of all taps. True: a play is one word of all taps, played `plays` times before the
         next word's.
     ahead : int
-        Positions that may have to wait for windows further right that play in step with this one.
+        Positions stored beyond that, for windows further right that play in step with this one, or for a producer with
+        another rhythm.
 
     Raises
     ------

@@ -1,5 +1,7 @@
 """The cycles of windows that play in step: when positions are written and words issued, without simulating."""
 
+from bisect import bisect_right
+
 from signfold.hw.timing import Beats, Timing
 
 __all__ = ["WindowTiming"]
@@ -14,14 +16,16 @@ class WindowTiming:
         Windows that take the same positions and issue in the same cycles; more than one only as the rows of an array.
     source : Timing
         Words at the input.
+    unbounded : bool
+        Never wait for a place, to learn how many would do: see `needed`.
     """
 
     #: Cycles from the issue of a position's last word to the earliest transfer of a word that takes its place.
     REUSE = 3
 
-    def __init__(self, windows, source: Timing):
+    def __init__(self, windows, source: Timing, *, unbounded: bool = False):
         self._beats = Beats(source)
-        self._windows = [_Storage(p) for p in windows]
+        self._windows = [_Storage(p, unbounded) for p in windows]
         self._p = p = windows[0]
         self._loops = p.by_channel and p.words or 1
         self._written: list[int] = []
@@ -70,6 +74,10 @@ class WindowTiming:
             self._advance(cycle)
         return cycle
 
+    def needed(self) -> list[int]:
+        """Return how many places each window has used at once."""
+        return [storage.needed() for storage in self._windows]
+
     def _advance(self, cycle):
         """Go on to the next channel group, position, row and frame."""
         p = self._p
@@ -92,8 +100,11 @@ class WindowTiming:
             number = len(self._written)
             line, at = divmod(number, p.width)
             room = max(storage.room(line, at, self._corners) for storage in self._windows)
-            for _ in range(p.words):
+            for word in range(p.words):
                 self._last_taken = self._beats.take(max(room, self._last_taken + 1))
+                if word == 0:
+                    for storage in self._windows:
+                        storage.take(line, at, self._last_taken)
             self._written.append(self._last_taken)
         return self._written[index]
 
@@ -101,21 +112,33 @@ class WindowTiming:
 class _Storage:
     """Places of one window."""
 
-    def __init__(self, parameters):
+    def __init__(self, parameters, unbounded):
         self.parameters = parameters
         self.freed: list[int] = []
-        self._placed = 0
+        self._unbounded = unbounded
+        self._taken: list[int] = []
         self._corner = 0
 
     def room(self, line, column, corners):
         """Return the cycle from which the position of row `line`, counted over all frames, can be taken."""
         p = self.parameters
+        if self._unbounded:
+            return 0
         # Rows are told apart modulo `rows`.
         while corners[self._corner][1] + p.rows <= line:
             self._corner += 1
         earliest = corners[self._corner][0]
         if p.used(line % p.height, column):
-            if self._placed >= p.capacity:
-                earliest = max(earliest, self.freed[self._placed - p.capacity])
-            self._placed += 1
+            number = len(self._taken)
+            if number >= p.capacity:
+                earliest = max(earliest, self.freed[number - p.capacity])
         return earliest
+
+    def take(self, line, column, cycle):
+        """Note the cycle in which a position gets its place."""
+        if self.parameters.used(line % self.parameters.height, column):
+            self._taken.append(cycle)
+
+    def needed(self):
+        """Return the most places that are taken at once."""
+        return max(k + 1 - bisect_right(self.freed, cycle) for k, cycle in enumerate(self._taken))

@@ -12,6 +12,7 @@ from signfold.hw.lane_engine import LaneEngineParameters
 from signfold.hw.pixels import PixelParameters
 from signfold.hw.planes import PlaneParameters
 from signfold.hw.score import ScoreParameters
+from signfold.hw.slack import with_slack
 from signfold.hw.threshold import ThresholdParameters
 from signfold.hw.threshold_stage import ThresholdStageParameters
 from signfold.sw.errors import PlanError
@@ -59,7 +60,7 @@ def lower(network: Network, plan: Plan) -> AcceleratorConfig:
             where = f"layer {planned}" if layer.planned else f"node {layer.node.name!r}"
             raise PlanError(f"{where}: {error}") from None
         value.follow(stages[-1])
-    return AcceleratorConfig(pixels, tuple(stages), _scores(layers, stages[-1], value))
+    return with_slack(AcceleratorConfig(pixels, tuple(stages), _scores(layers, stages[-1], value)))
 
 
 def stream_order(network: Network, frames: np.ndarray) -> np.ndarray:

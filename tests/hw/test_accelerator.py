@@ -11,7 +11,7 @@ from signfold.hw.pixels import PixelParameters
 from signfold.hw.score import ScoreParameters
 from signfold.sim.random_network import random_frames, random_network, random_plan
 from signfold.sim.streams import run_stream
-from signfold.sw.lower import lower
+from signfold.sw.lower import lower, stream_order
 
 
 def beats(config, frames):

@@ -58,7 +58,7 @@ def check_network(network: Network, rng, seed):
     beats_out = config.scores.classes
     ends = run.output_cycles[beats_out - 1 :: beats_out]
     assert ends[0] - run.input_cycles[0] == config.latency
-    assert ends[-1] - ends[-2] == config.interval
+    assert ends[-1] - ends[-2] == config.interval == config.bound
 
     stall_in, stall_out = (float(stall) for stall in rng.choice([0, 0.3, 0.7, 0.95], 2))
     scores, classes, _ = simulate(config, codes[:3], seed=seed, stall_in=stall_in, stall_out=stall_out)

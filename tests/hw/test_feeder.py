@@ -80,13 +80,8 @@ def expected_plays(p, windows):
                     else:
                         codes = window.reshape(-1, s.simd)[k]
                     planes = range(s.bits) if p.planes.space else [plane]
-                    words.append(
-                        sum(
-                            int(c >> i & 1) << (m * s.simd + l)
-                            for m, i in enumerate(planes)
-                            for l, c in enumerate(codes)
-                        )
-                    )
+                    bits = [int(code) >> i & 1 for i in planes for code in codes]
+                    words.append(sum(bit << k for k, bit in enumerate(bits)))
                 last = in_pass == p.play_words * len(p.planes.plays) - 1
                 steps.append((words, address, in_pass == 0, last, double))
     return steps

@@ -240,8 +240,8 @@ def test_engine_interval():
     ("change", "message"),
     [
         ({"weights": np.full((3, 4), 2)}, r"^weights must hold only 0 and 1, not 2$"),
-        ({"weights": np.zeros((3, 4, 1), int)}, r"^weights must have shape anyxany, not 3x4x1$"),
-        ({"thresholds": np.zeros((2, 1), int)}, r"^thresholds must have shape 3x1, not 2x1$"),
+        ({"weights": np.zeros((3, 4, 1, 1), int)}, r"^weights must have shape anyxanyxany, not 3x4x1x1$"),
+        ({"thresholds": np.zeros((2, 1), int)}, r"^thresholds must have shape 3xany, not 2x1$"),
         ({"name": "a b"}, r"^engine name must be a letter and up to 62 letters, digits and underscores, not 'a b'$"),
         ({"cols": 3, "hop": 2}, r"^hop must divide cols = 3, not 2$"),
     ],
