@@ -21,7 +21,7 @@ __all__ = ["head_report", "layer_report", "margins", "real_sums"]
 #: Sums times channels evaluated at a time: 16 MiB of float32.
 _BLOCK = 1 << 22
 #: Sums times channels of a layer up to which every attainable sum is evaluated; beyond, those near thresholds.
-_ALL = 1 << 26
+_ALL = 1 << 24
 #: Attainable sums on either side of a threshold that count as near.
 _NEAR = 32
 
@@ -29,7 +29,7 @@ _NEAR = 32
 def layer_report(float_network: FloatNetwork, network: Network, evaluate: Evaluator) -> list[dict[str, object]]:
     """Compare every channel before an activation with its float32 evaluation at attainable sums.
 
-    Every attainable sum, or, in layers of more than 2**26 sums and channels, the 32 on either side of each threshold.
+    Every attainable sum, or, in layers of more than 2**24 sums and channels, the 32 on either side of each threshold.
 
     Returns
     -------

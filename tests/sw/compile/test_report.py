@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from signfold.sw.compile import compile_network
-from signfold.sw.compile.activation import SIGN
+from signfold.sw.compile import compile_network, report
+from signfold.sw.compile.activation import SIGN, rounding
 from signfold.sw.compile.float32 import choose_evaluator, evaluate_formula
 from signfold.sw.compile.float_layers import BatchNorm, FloatDense, PixelThresholds
 from signfold.sw.compile.float_network import FloatNetwork
@@ -62,6 +62,25 @@ def test_lists_exactly_the_differing_channels(name, exact) -> None:
         assert 0 <= row["margin"] < 2
     assert (entry["channels"], entry["fan_in"]) == (CHANNELS, FAN_IN)
     assert entry["flipped"] == int((norm.gamma < 0).sum())
+
+
+def test_wide_layers_are_looked_at_near_thresholds(monkeypatch) -> None:
+    """The same channels, of two-bit codes and both signs of gamma, from a share of the sums."""
+    rng = np.random.default_rng(5)
+    first, norm = near_ties(1).hidden[0]
+    quantized = BatchNorm(
+        "norm", norm.gamma, norm.beta + F(0.5), norm.mean, norm.variance, norm.eps, rounding("norm", 2, False)
+    )
+    last = FloatDense("last", rng.normal(size=(2, CHANNELS)))
+    for trained in (near_ties(1), chain(FAN_IN, first, quantized, last)):
+        network = compile_network(trained)
+        monkeypatch.setattr(report, "_ALL", 1 << 24)
+        (whole,) = layer_report(trained, network, evaluate_formula)
+        monkeypatch.setattr(report, "_ALL", 0)
+        monkeypatch.setattr(report, "_NEAR", 2)
+        (near,) = layer_report(trained, network, evaluate_formula)
+        assert (whole.pop("all_sums"), near.pop("all_sums")) == (True, False)
+        assert near == whole and len(whole["differing"]) > CHANNELS // 20
 
 
 def test_lists_nothing_far_from_ties() -> None:
