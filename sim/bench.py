@@ -46,6 +46,7 @@ class _Monitor:
         self.stage, self.tap, self.expected = stage, tap, expected
         self.frame, self.beat = 0, 0
         self.beats = -(-tap.channels // tap.lanes)
+        self.packets = self.beats * tap.positions
         self.difference: dict[str, Any] | None = None
 
     def sample(self, cycle: int) -> None:
@@ -55,28 +56,31 @@ class _Monitor:
 
     def _compare(self, payload: str, cycle: int) -> None:
         tap = self.tap
-        first = self.beat * tap.lanes
+        position, beat = divmod(self.beat, self.beats)
+        first = beat * tap.lanes
         if self.frame >= len(self.expected):
             self._note(0, None, "one frame too many", cycle)
             return
         for lane in range(min(tap.lanes, tap.channels - first)):
             end = len(payload) - lane * tap.bits
             found = payload[end - tap.bits : end]
-            expected = int(self.expected[self.frame][first + lane])
+            index = position * tap.channels + first + lane
+            expected = int(self.expected[self.frame][index])
             if found != f"{expected:0{tap.bits}b}":
-                self._note(first + lane, expected, int(found, 2) if set(found) <= {"0", "1"} else found, cycle)
+                self._note(index, expected, int(found, 2) if set(found) <= {"0", "1"} else found, cycle)
                 return
-        last = self.beat == self.beats - 1
+        last = beat == self.beats - 1
         if payload[0] != str(int(last)):
-            self._note(first, f"last = {int(last)}", f"last = {payload[0]}", cycle)
-        self.beat = 0 if last else self.beat + 1
-        self.frame += last
+            self._note(position * tap.channels + first, f"last = {int(last)}", f"last = {payload[0]}", cycle)
+        self.beat += 1
+        if self.beat == self.packets:
+            self.beat, self.frame = 0, self.frame + 1
 
-    def _note(self, channel: int, expected: Any, found: Any, cycle: int) -> None:
+    def _note(self, index: int, expected: Any, found: Any, cycle: int) -> None:
         self.difference = {
             "stage": self.stage,
             "frame": self.frame,
-            "channel": channel,
+            "index": index,
             "expected": expected,
             "found": found,
             "cycle": cycle,
@@ -137,7 +141,7 @@ class _Bench:
         offering, held, scores = False, None, []
         extra = None
         for cycle in count():
-            if not offering and frame < len(job.frames) and not next(pause_in):
+            if not offering and frame < len(job.frames) and cycle >= job.settling and not next(pause_in):
                 i_payload.value = self._payload(frame, beat)
                 i_valid.value = 1
                 offering = True

@@ -61,19 +61,24 @@ def compare_results(job: Job, result: JobResult, taps: Sequence[Mapping[str, Any
 
 
 def _tell_difference(difference: Mapping[str, Any], taps: Sequence[Mapping[str, Any]], offset: int) -> str:
-    stage, channel = difference["stage"], difference["channel"]
-    tap = taps[stage]
+    tap = taps[difference["stage"]]
+    position, channel = divmod(difference["index"], tap["channels"])
     values = []
     for value in (difference["expected"], difference["found"]):
-        if isinstance(value, int) and tap["kind"] == "agreements":
-            value = 2 * (value - tap["padding"]) - tap["fan_in"]
+        if isinstance(value, int) and tap["kind"] == "sums":
+            value = tap["step"] * value - tap["origin"]
         values.append(value)
-    layer = "input thresholds" if stage == 0 else f"layer {stage - 1}"
-    what = "sum" if tap["kind"] == "agreements" else "code"
+    instance = tap["instance"]
+    layer = f"layer {instance.rpartition('_')[2]}"
+    if instance == "pixels":
+        layer = "input" if tap["node"] == "input" else "input thresholds"
+    where = f"position {channel // tap['lanes']} of the stream"
+    if tap["height"] * tap["width"] > 1:
+        where = f"row {position // tap['width']}, column {position % tap['width']}"
+    what = "sum" if tap["kind"] == "sums" else "code"
     return (
-        f"frame {offset + difference['frame']}: first difference in {layer} ({tap['instance']}, node "
-        f"{shown(tap['node'])}), channel {channel}, position {channel // tap['lanes']} of the stream: expected {what} "
-        f"{values[0]}, simulated {values[1]} in cycle {difference['cycle']}"
+        f"frame {offset + difference['frame']}: first difference in {layer} ({instance}, node {shown(tap['node'])}), "
+        f"channel {channel}, {where}: expected {what} {values[0]}, simulated {values[1]} in cycle {difference['cycle']}"
     )
 
 

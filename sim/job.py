@@ -27,7 +27,9 @@ class Tap:
     node : str
         Name of the network's node, for messages.
     channels, lanes, bits : int
-        Values of a frame, values of a beat, bits of a value; lane 0 in the low bits.
+        Values of a position, values of a beat, bits of a value; lane 0 in the low bits.
+    positions : int
+        Positions of a frame, a packet each.
     """
 
     instance: str
@@ -35,6 +37,7 @@ class Tap:
     channels: int
     lanes: int
     bits: int
+    positions: int = 1
 
 
 @dataclass(frozen=True)
@@ -48,17 +51,19 @@ class Job:
     score_width, class_width : int
         Bits of the fields of a result.
     frames : numpy.ndarray
-        Codes, frames x elements.
+        Codes in the order of the stream, frames x elements.
     scores, classes : numpy.ndarray
         Expected results, frames x classes and frames.
     taps : tuple of Tap
         Stages to watch, in stream order.
     values : tuple of numpy.ndarray
-        Expected values of each tap, frames x channels, as they stand in the beats.
+        Expected values of each tap, frames x (positions * channels), as they stand in the beats.
     seed : int
         Seed of the stalls.
     stall_in, stall_out : float, int or str
         Stalls of source and sink, see `signfold.sim.stalls.stalls`.
+    settling : int
+        Cycles to wait after reset before the first frame.
     limit : int
         Cycles without a result after which the run is given up.
     interrupt : int
@@ -78,6 +83,7 @@ class Job:
     seed: int = 0
     stall_in: Stall = 0.0
     stall_out: Stall = 0.0
+    settling: int = 0
     limit: int = 100_000
     interrupt: int = 0
 
@@ -91,7 +97,7 @@ class Job:
         plain = {
             name: getattr(self, name)
             for name in ("elements", "bits", "lanes", "score_width", "class_width", "seed")
-            + ("stall_in", "stall_out", "limit", "interrupt")
+            + ("stall_in", "stall_out", "settling", "limit", "interrupt")
         }
         plain["taps"] = [asdict(tap) for tap in self.taps]
         write_whole(folder / _JOB, json.dumps(plain).encode())
@@ -120,8 +126,8 @@ class JobResult:
     first, last : list of int
         Cycle of each frame's first input transfer and of its last output transfer; 0 is the first after reset.
     differences : list of dict
-        Per stage the first value that differs: `stage` (index, -1 for the results), `frame`, `channel`, `expected`,
-        `found`, `cycle`.
+        Per stage the first value that differs: `stage` (index), `frame`, `index` (position * channels + channel),
+        `expected`, `found`, `cycle`.
     failure : str or None
         Why the run could not be finished.
     """

@@ -2,11 +2,13 @@
 //
 // Compiled with ELEMENTS, BITS, LANES, CLASSES, SCORE_WIDTH and CLASS_WIDTH defined as the sidecar gives them.
 //
-// Arguments: FRAMES SEED STALL_IN STALL_OUT LIMIT
+// Arguments: FRAMES SEED STALL_IN STALL_OUT LIMIT SETTLING EXTRA
 //   FRAMES               number of frames to read and simulate
 //   SEED                 of the stalls and of the contents of registers and memories before reset
 //   STALL_IN, STALL_OUT  probability, in units of 2^-32, that an end of the streams pauses in a cycle
 //   LIMIT                cycles without a transfer at the output after which the run is given up
+//   SETTLING             cycles to wait after reset before the first frame
+//   EXTRA                cycles to go on after the last result, in which no other may come
 // Standard input: FRAMES x ELEMENTS bytes, one code a byte.
 // Standard output, a record a frame, 64-bit little-endian signed integers: cycle of the frame's first input transfer,
 //   cycle of its last output transfer, class, CLASSES scores. Cycle 0 is the first one after reset.
@@ -71,13 +73,14 @@ static int fail(const char* what, uint64_t cycle, uint64_t frame) {
 }
 
 int main(int argc, char** argv) {
-    if (argc != 6) {
-        std::fprintf(stderr, "usage: %s FRAMES SEED STALL_IN STALL_OUT LIMIT\n", argv[0]);
+    if (argc != 8) {
+        std::fprintf(stderr, "usage: %s FRAMES SEED STALL_IN STALL_OUT LIMIT SETTLING EXTRA\n", argv[0]);
         return 2;
     }
     const uint64_t frames = std::strtoull(argv[1], nullptr, 10), seed = std::strtoull(argv[2], nullptr, 10);
     const uint64_t stall_in = std::strtoull(argv[3], nullptr, 10), stall_out = std::strtoull(argv[4], nullptr, 10);
-    const uint64_t limit = std::strtoull(argv[5], nullptr, 10);
+    const uint64_t limit = std::strtoull(argv[5], nullptr, 10), settling = std::strtoull(argv[6], nullptr, 10);
+    const uint64_t extra = std::strtoull(argv[7], nullptr, 10);
     constexpr unsigned beats = (ELEMENTS + LANES - 1) / LANES;
 
     const auto context = std::make_unique<VerilatedContext>();
@@ -106,7 +109,7 @@ int main(int argc, char** argv) {
     auto held = dut->o___05Fpayload;
 
     for (uint64_t cycle = 0; received < frames; ++cycle) {
-        if (!offering && sent < frames && !source.chance(stall_in)) {
+        if (!offering && sent < frames && cycle >= settling && !source.chance(stall_in)) {
             if (beat == 0 && std::fread(frame.data(), 1, ELEMENTS, stdin) != ELEMENTS)
                 return fail("input ends", cycle, sent);
             for (unsigned lane = 0; lane < LANES; ++lane) {
@@ -158,10 +161,9 @@ int main(int argc, char** argv) {
         }
     }
     std::fflush(stdout);
-    // A result too many would come within the time that one frame takes.
     dut->i___05Fvalid = 0;
     dut->o___05Fready = 1;
-    for (uint64_t cycle = 0; cycle < limit; ++cycle) {
+    for (uint64_t cycle = 0; cycle < extra; ++cycle) {
         dut->clk = 0;
         dut->eval();
         if (dut->o___05Fvalid) return fail("result after the last frame", cycle, frames);

@@ -95,6 +95,8 @@ class NativeHarness:
         frames: np.ndarray,
         *,
         limit: int,
+        settling: int = 0,
+        extra: int = 0,
         seed: int = 0,
         stall_in: float = 0.0,
         stall_out: float = 0.0,
@@ -106,9 +108,13 @@ class NativeHarness:
         Parameters
         ----------
         frames : numpy.ndarray
-            uint8 codes, frames x elements.
+            uint8 codes in the order of the stream, frames x elements.
         limit : int
             Cycles without a result after which the run is given up.
+        settling : int
+            Cycles to wait after reset before the first frame.
+        extra : int
+            Cycles to go on after the last result; one more result in them is a failure.
         seed : int
             Seed of the stalls and of what registers and memories hold before the reset.
         stall_in, stall_out : float
@@ -132,7 +138,7 @@ class NativeHarness:
         if frames.shape[1] != self._elements:
             raise ValueError(f"frames must have {self._elements} elements, not {frames.shape[1]!r}")
         stalls = [str(round(stall * 2**32)) for stall in (stall_in, stall_out)]
-        command = [str(self._program), str(len(frames)), str(seed), *stalls, str(limit)]
+        command = [str(self._program), str(len(frames)), str(seed), *stalls, str(limit), str(settling), str(extra)]
         began = time.monotonic()
         try:
             process = subprocess.Popen(

@@ -17,7 +17,9 @@ from signfold.sim.runner import run_bench
 from signfold.sw.errors import ImageError
 from signfold.sw.generate import BUILD_FOLDER, Artefacts
 from signfold.sw.images import read_images
-from signfold.sw.network import Network
+from signfold.sw.lower import stream_order
+from signfold.sw.network import Conv, Dense, Network, Node, Threshold
+from signfold.sw.network.nodes import Pool
 
 __all__ = ["HARNESSES", "Options", "Report", "simulate"]
 
@@ -115,7 +117,7 @@ def simulate(
     artefacts : Artefacts
         A generated accelerator.
     frames : numpy.ndarray
-        uint8 codes, frames x elements in any shape; at least one frame.
+        uint8 codes, frames x the shape of the network's input, or any with as many elements; at least one frame.
     options : Options, optional
         How to simulate.
     network : Network, optional
@@ -157,8 +159,21 @@ def simulate(
 
 def _shape(network: Network) -> str:
     """Say what two networks must share to run on one accelerator, but for what is wired into the logic."""
-    values = (f"{node.op} {'x'.join(map(str, network.types[node.name].shape))}" for node in network.nodes)
-    return f"{network.input.elements} codes of {network.input.bits} bits, {', '.join(values)}"
+    values = (f"{_geometry(node)} {'x'.join(map(str, network.types[node.name].shape))}" for node in network.nodes)
+    shape = "x".join(map(str, network.input.shape))
+    return f"{shape} codes of {network.input.bits} bits, {', '.join(values)}"
+
+
+def _geometry(node: Node) -> str:
+    """Say what of a node is wired into the logic."""
+    wired = [str(node.levels)] if isinstance(node, (Conv, Dense, Threshold)) else []
+    if isinstance(node, (Conv, Pool)):
+        pairs = [node.kernel, node.stride, node.padding]
+        wired += ["x".join(map(str, numbers)) for numbers in pairs]
+        wired += [f"pad {node.pad}"] if isinstance(node, Conv) else []
+    if isinstance(node, Threshold) and node.inverted is not None:
+        wired.append("inverted")
+    return f"{node.op} ({', '.join(wired)})" if wired else node.op
 
 
 @dataclass(frozen=True)
@@ -169,8 +184,8 @@ class _Simulation:
     progress: Callable[[int], object] | None
 
     def run(self, frames: np.ndarray) -> Report:
-        job = self._job(frames)
-        result, report = self._native(job) if self.options.harness == "native" else self._cocotb(job)
+        job, native = self._job(frames), self.options.harness == "native"
+        result, report = self._native(job, frames) if native else self._cocotb(job, frames)
         compare_results(job, result, self.artefacts.sidecar["taps"])
         if self.options.stall_in or self.options.stall_out:
             return report
@@ -189,26 +204,32 @@ class _Simulation:
             lanes=size["lanes"],
             score_width=output["score_width"],
             class_width=output["class_width"],
-            frames=frames.reshape(len(frames), -1),
+            frames=stream_order(self.network, frames),
             scores=expected.scores,
             classes=expected.classes,
             seed=options.seed,
             stall_in=float(options.stall_in),
             stall_out=float(options.stall_out),
+            # Latency is that of a frame that meets an idle accelerator; with stalls, the first comes as it may.
+            settling=0 if options.stall_in or options.stall_out else sidecar["settling"],
             limit=round((sidecar["latency"] + sidecar["interval"]) * slowness * 4) + 1000,
         )
 
-    def _watched(self, job: Job) -> Job:
+    def _watched(self, job: Job, frames: np.ndarray) -> Job:
         """Add what each stage must show."""
-        traced = self.network.trace(job.frames)
+        traced = {"input": frames.reshape(len(frames), *self.network.input.shape), **self.network.trace(frames)}
         # Names may differ between two networks of one shape; the order of their nodes does not.
-        names = dict(zip((node.name for node in self.artefacts.network.nodes), traced, strict=True))
+        names = dict(zip(("input", *(node.name for node in self.artefacts.network.nodes)), traced, strict=True))
         taps, values = [], []
         for entry in self.artefacts.sidecar["taps"]:
-            value = traced[names[entry["node"]]].reshape(len(job.frames), -1)
-            if entry["kind"] == "agreements":
-                value = (value + entry["fan_in"]) // 2 + entry["padding"]
-            taps.append(Tap(entry["instance"], entry["node"], entry["channels"], entry["lanes"], entry["bits"]))
+            value = traced[names[entry["node"]]].astype(np.int64)
+            if value.ndim == 4:
+                value = value.transpose(0, 2, 3, 1)
+            value = value.reshape(len(frames), -1)
+            if entry["kind"] == "sums":
+                value = (value + entry["origin"]) // entry["step"]
+            place = {name: entry[name] for name in ("instance", "node", "channels", "lanes", "bits")}
+            taps.append(Tap(**place, positions=entry["height"] * entry["width"]))
             values.append(value)
         return replace(job, taps=tuple(taps), values=tuple(values))
 
@@ -233,7 +254,7 @@ class _Simulation:
             digest.update(hashlib.sha256(file.read_bytes()).digest())
         return Path(self.options.build or self.artefacts.folder / BUILD_FOLDER) / f"{kind}-{digest.hexdigest()[:16]}"
 
-    def _native(self, job: Job) -> tuple[JobResult, Report]:
+    def _native(self, job: Job, frames: np.ndarray) -> tuple[JobResult, Report]:
         options = self.options
         began = time.monotonic()
         harness = NativeHarness(self.artefacts.sidecar, self._files, self._folder("native"), defines=self._defines)
@@ -241,6 +262,9 @@ class _Simulation:
         run = harness.run(
             job.frames,
             limit=job.limit,
+            settling=job.settling,
+            # A result too many would come by the time of another frame's.
+            extra=self.artefacts.sidecar["interval"] + 1000,
             seed=job.seed,
             stall_in=job.stall_in,
             stall_out=job.stall_out,
@@ -250,20 +274,20 @@ class _Simulation:
         result = JobResult(run.scores, run.classes, run.first, run.last, failure=run.failure)
         wrong = first_wrong_frame(job, result)
         if wrong is not None and not options.verilog:
-            self._locate(job, wrong)
+            self._locate(job, frames, wrong)
         cycles = int(run.last[-1] - run.first[0]) if len(run.last) else 0
         return result, Report(run.scores, run.classes, cycles, None, None, run.seconds, built)
 
-    def _locate(self, job: Job, wrong: int) -> None:
+    def _locate(self, job: Job, frames: np.ndarray, wrong: int) -> None:
         """Ask the bench that sees every stage where frame `wrong` goes wrong; earlier frames may matter."""
         begin = max(0, wrong - 2)
         part = {name: getattr(job, name)[begin : wrong + 1] for name in ("frames", "scores", "classes")}
         options = replace(self.options, harness="cocotb", simulator="verilator", wave=False)
         part_job = replace(job, **part)
-        result, _ = replace(self, options=options, progress=None)._cocotb(part_job)
+        result, _ = replace(self, options=options, progress=None)._cocotb(part_job, frames[begin : wrong + 1])
         compare_results(part_job, result, self.artefacts.sidecar["taps"], offset=begin)
 
-    def _cocotb(self, job: Job) -> tuple[JobResult, Report]:
+    def _cocotb(self, job: Job, frames: np.ndarray) -> tuple[JobResult, Report]:
         options, top = self.options, self.artefacts.sidecar["top"]
         done = 0
 
@@ -274,7 +298,7 @@ class _Simulation:
 
         began = time.monotonic()
         run = run_bench(
-            job if options.verilog else self._watched(job),
+            job if options.verilog else self._watched(job, frames),
             self._files,
             self._folder("cocotb"),
             top=top,

@@ -8,8 +8,9 @@ from typing import Any
 
 from signfold.sw.errors import ImageError, MismatchError
 from signfold.sw.generate import NETWORK, SIDECAR, Artefacts
-from signfold.sw.images import IMAGE_MAP
 from signfold.sw.network import Network
+from signfold.sw.rebuild import FORMAT, IMAGE_MAP, VERSION
+from signfold.sw.sidecar import SIDECAR_FORMAT, SIDECAR_VERSION
 
 __all__ = ["is_generated", "load_artefacts", "verify_files"]
 
@@ -39,10 +40,10 @@ def load_artefacts(folder: str | os.PathLike[str], *, verify: bool = True) -> Ar
         If the network file is damaged.
     """
     folder = Path(folder)
-    sidecar = _read(folder / SIDECAR, "signfold-accelerator")
+    sidecar = _read(folder / SIDECAR, SIDECAR_FORMAT, SIDECAR_VERSION)
     if verify:
         verify_files(folder, sidecar)
-    image_map = _read(folder / IMAGE_MAP, "signfold-images")
+    image_map = _read(folder / IMAGE_MAP, FORMAT, VERSION)
     network = Network.load(folder / NETWORK)
     if network.content_hash != sidecar.get("content_hash"):
         raise MismatchError(
@@ -75,13 +76,13 @@ def verify_files(folder: Path, sidecar: dict[str, Any]) -> None:
         raise MismatchError(f"files in {str(folder)!r} are not those that were generated: {'; '.join(wrong)}")
 
 
-def _read(path: Path, expected: str) -> dict[str, Any]:
+def _read(path: Path, expected: str, version: int) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
     except OSError as error:
         raise ImageError(f"{path}: {error.strerror}; is this a folder that `signfold generate` wrote?") from None
     except (ValueError, RecursionError) as error:
         raise ImageError(f"{path}: must be JSON: {error}") from None
-    if not isinstance(content, dict) or content.get("format") != expected or content.get("version") != 1:
-        raise ImageError(f"{path}: must be of format {expected!r}, version 1")
+    if not isinstance(content, dict) or content.get("format") != expected or content.get("version") != version:
+        raise ImageError(f"{path}: must be of format {expected!r}, version {version}; generate the folder again")
     return content

