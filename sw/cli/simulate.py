@@ -72,9 +72,7 @@ def simulate(
     ] = None,
     seed: Annotated[int, typer.Option(help="seed of stalls and random frames", min=0)] = 0,
     wave: Annotated[bool, typer.Option(help="write a waveform (cocotb): VCD from Verilator, FST from Icarus")] = False,
-    verify_files: Annotated[
-        bool, typer.Option(help="refuse a generated folder whose files were changed")
-    ] = True,
+    verify_files: Annotated[bool, typer.Option(help="refuse a generated folder whose files were changed")] = True,
     plan: Annotated[Path | None, typer.Option(help="plan file, for a network")] = None,
     lanes: Annotated[int | None, typer.Option(help="input codes a beat, for a network", min=1)] = None,
     target_cycles: Annotated[int | None, typer.Option(help="cycles a frame, for a network", min=1)] = None,
@@ -181,7 +179,7 @@ def _frames(
         count = _FEW_FRAMES
     if data == "random":
         rng = np.random.default_rng(seed)
-        shape = (count, network.input.elements)
+        shape = (count, *network.input.shape)
         return rng.integers(0, (1 << network.input.bits) - 1, shape, np.uint8, endpoint=True), None, "random"
     frames, labels = frames_for(network, load(data, data_dir), split, count)
     return frames, labels, f"{data}, {split} split"
