@@ -11,8 +11,7 @@ from signfold.sw.compile.accuracy import frames_for, measure
 from signfold.sw.data import load
 from signfold.sw.network import Network
 
-#: Pictures of the test set that are classified rightly, and how many of them there have to be; docs/training.md states the
-#: same.
+#: Pictures of the test set that are classified rightly, and of how many; docs/training.md states the same.
 CORRECT = {
     "sfc-mnist": (9822, 10_000),
     "digits": (333, 355),
