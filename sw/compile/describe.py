@@ -4,14 +4,13 @@ from signfold.sw.compile.float_layers import (
     AveragePooling,
     BatchNorm,
     CommonScale,
-    FloatConv,
     FloatLayer,
-    LinearLayer,
     MaxPooling,
     PixelCodes,
     PixelThresholds,
 )
 from signfold.sw.compile.float_network import FloatNetwork
+from signfold.sw.compile.linear_layers import FloatConv, LinearLayer
 from signfold.sw.compile.window import Window
 
 __all__ = ["describe_layers"]

@@ -1,7 +1,6 @@
 """Layers of the trained network as the compiler sees them: float32 parameters, checked, free of any framework."""
 
 from dataclasses import dataclass
-from math import prod
 from typing import ClassVar
 
 import numpy as np
@@ -15,17 +14,15 @@ __all__ = [
     "AveragePooling",
     "BatchNorm",
     "CommonScale",
-    "FloatConv",
-    "FloatDense",
     "FloatLayer",
-    "LinearLayer",
     "MaxPooling",
     "PixelCodes",
     "PixelThresholds",
+    "finite",
 ]
 
 
-def _finite(layer: str, parameter: str, values: np.ndarray) -> np.ndarray:
+def finite(layer: str, parameter: str, values: np.ndarray) -> np.ndarray:
     """Return a read-only float32 copy, refused with the place of its first NaN or infinity."""
     values = np.array(values, np.float32, order="C")
     bad = np.argwhere(~np.isfinite(values))
@@ -98,7 +95,7 @@ class PixelCodes(FloatLayer):
     def __post_init__(self) -> None:
         """Check the parameters."""
         for parameter in ("mean", "std"):
-            object.__setattr__(self, parameter, _finite(self.name, parameter, getattr(self, parameter)))
+            object.__setattr__(self, parameter, finite(self.name, parameter, getattr(self, parameter)))
         for channel, std in enumerate(self.std.tolist()):
             if std <= 0:
                 raise CompileError(f"layer {shown(self.name)}: std[{channel}] is {std!r}, must be positive")
@@ -113,135 +110,6 @@ class PixelCodes(FloatLayer):
                     f"{shape[0]} channels"
                 )
         return shape
-
-
-@dataclass(frozen=True, eq=False)
-class LinearLayer(FloatLayer):
-    """What dense layers and convolutions share: latent weights, and the codes that stand for what they are used as.
-
-    Parameters
-    ----------
-    name : str
-        Name of the layer.
-    weights : numpy.ndarray
-        Latent weights, float32, output channels first.
-    levels : int
-        Values that a weight can take. 2: its sign, sign(0) = +1. ``2**k``: code c stands for ``(2*c - (levels - 1)) /
-        (levels - 1)`` (DoReFa). 3: code c stands for ``c - 1`` (ternary).
-    codes : numpy.ndarray or None
-        uint8 of the weights' shape, 0 to ``levels - 1``; with two levels made of the signs, whatever is given.
-
-    Raises
-    ------
-    CompileError
-        A weight is not finite, or a code is out of range.
-    """
-
-    weights: np.ndarray
-    levels: int = 2
-    codes: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        """Check the weights."""
-        object.__setattr__(self, "weights", _finite(self.name, "weight", self.weights))
-        if self.levels not in (3, *(1 << bits for bits in range(1, 9))):
-            raise CompileError(
-                f"layer {shown(self.name)}: levels is {shown(self.levels)}, must be 3 or 2, 4, 8, ..., 256"
-            )
-        if self.codes is None and self.levels != 2:
-            raise CompileError(f"layer {shown(self.name)}: weights of {self.levels} levels need their codes")
-        codes = (self.weights >= 0).astype(np.uint8) if self.levels == 2 else np.array(self.codes, np.uint8)
-        if codes.shape != self.weights.shape:
-            raise CompileError(
-                f"layer {shown(self.name)}: codes have shape {codes.shape}, but weights {self.weights.shape}"
-            )
-        bad = np.argwhere(codes >= self.levels)
-        if len(bad):
-            place = tuple(int(index) for index in bad[0])
-            raise CompileError(
-                f"layer {shown(self.name)}: code {list(place)} is {int(codes[place])}, must be below {self.levels}"
-            )
-        codes.flags.writeable = False
-        object.__setattr__(self, "codes", codes)
-
-    @property
-    def channels(self) -> int:
-        """Sums at each position."""
-        return len(self.weights)
-
-    @property
-    def fan_in(self) -> int:
-        """Products in each sum."""
-        return prod(self.weights.shape[1:])
-
-    @property
-    def integers(self) -> np.ndarray:
-        """Weights as the integer network has them, int64: odd integers, or -2, 0 and 2 with three levels."""
-        return 2 * self.codes.astype(np.int64) - (self.levels - 1)
-
-    @property
-    def divisor(self) -> int:
-        """What `integers` are divided by to give the weights."""
-        return self.levels - 1
-
-
-@dataclass(frozen=True, eq=False)
-class FloatDense(LinearLayer):
-    """A fully connected layer, weights ``[out, in]``; what it reads is flattened, channels first."""
-
-    kind: ClassVar[str] = "dense"
-
-    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """See `FloatLayer.shape`."""
-        if self.fan_in != prod(shape):
-            raise CompileError(f"layer {shown(self.name)}: fan-in {self.fan_in}, but {prod(shape)} values come in")
-        return (self.channels,)
-
-
-@dataclass(frozen=True, eq=False)
-class FloatConv(LinearLayer):
-    """A convolution (cross-correlation, as frameworks have it), weights ``[out, in/groups, height, width]``.
-
-    Parameters
-    ----------
-    window : Window
-        Kernel, stride and padding.
-    pad : int or None
-        None: pads are the real number 0. An integer: they are what this code of the input stands for.
-    groups : int
-        1, or the number of channels, which must be equal in and out (depthwise).
-    """
-
-    kind: ClassVar[str] = "conv"
-
-    window: Window = Window((1, 1))
-    pad: int | None = None
-    groups: int = 1
-
-    def __post_init__(self) -> None:
-        """Check weights and window."""
-        super().__post_init__()
-        if self.weights.ndim != 4 or self.weights.shape[2:] != self.window.kernel:
-            raise CompileError(
-                f"layer {shown(self.name)}: weights have shape {self.weights.shape}, but the kernel is "
-                f"{self.window.kernel}"
-            )
-
-    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """See `FloatLayer.shape`."""
-        if len(shape) != 3:
-            raise CompileError(f"layer {shown(self.name)}: a convolution reads (channels, height, width), not {shape}")
-        if self.groups not in (1, shape[0]) or (self.groups > 1 and self.channels != shape[0]):
-            raise CompileError(
-                f"layer {shown(self.name)}: groups is {self.groups} with {shape[0]} channels in and {self.channels} "
-                f"out, must be 1, or depthwise (as many groups as channels in and out)"
-            )
-        if self.weights.shape[1] * self.groups != shape[0]:
-            raise CompileError(
-                f"layer {shown(self.name)}: {self.weights.shape[1] * self.groups} channels wanted, but {shape[0]} "
-                f"channels come in"
-            )
-        return (self.channels, *self.window.positions(self.name, shape[1:]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -302,7 +170,7 @@ class BatchNorm(FloatLayer):
     def __post_init__(self) -> None:
         """Check the parameters."""
         for parameter in ("gamma", "beta", "mean", "variance"):
-            object.__setattr__(self, parameter, _finite(self.name, parameter, getattr(self, parameter)))
+            object.__setattr__(self, parameter, finite(self.name, parameter, getattr(self, parameter)))
         with np.errstate(over="ignore"):
             eps = np.float32(self.eps)
         if not np.isfinite(eps):
@@ -342,4 +210,4 @@ class CommonScale(FloatLayer):
 
     def __post_init__(self) -> None:
         """Check the scale."""
-        object.__setattr__(self, "log_scale", _finite(self.name, "log_scale", self.log_scale))
+        object.__setattr__(self, "log_scale", finite(self.name, "log_scale", self.log_scale))

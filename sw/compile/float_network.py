@@ -8,11 +8,11 @@ from signfold.sw.compile.float_layers import (
     BatchNorm,
     CommonScale,
     FloatLayer,
-    LinearLayer,
     MaxPooling,
     PixelCodes,
     PixelThresholds,
 )
+from signfold.sw.compile.linear_layers import LinearLayer
 from signfold.sw.errors import CompileError
 from signfold.sw.network import InputType
 from signfold.sw.network.types import shown

@@ -22,14 +22,13 @@ import numpy as np
 from signfold.sw.compile.float_layers import (
     AveragePooling,
     BatchNorm,
-    FloatConv,
-    FloatDense,
     FloatLayer,
     MaxPooling,
     PixelCodes,
     PixelThresholds,
 )
 from signfold.sw.compile.float_network import FloatNetwork
+from signfold.sw.compile.linear_layers import FloatConv, FloatDense
 from signfold.sw.compile.meaning import Meaning, average, code_for_pads, of_activation, of_pixels, recoded, weighted
 from signfold.sw.errors import CompileError
 from signfold.sw.network import Conv, Dense, MaxPool, Node, SumPool, Threshold, ValueType

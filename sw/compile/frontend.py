@@ -10,14 +10,13 @@ from signfold.sw.compile.float_layers import (
     AveragePooling,
     BatchNorm,
     CommonScale,
-    FloatConv,
-    FloatDense,
     FloatLayer,
     MaxPooling,
     PixelCodes,
     PixelThresholds,
 )
 from signfold.sw.compile.float_network import FloatNetwork
+from signfold.sw.compile.linear_layers import FloatConv, FloatDense
 from signfold.sw.compile.window import Window
 from signfold.sw.errors import CheckpointError, NetworkError
 from signfold.sw.network import InputType

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from signfold.sw.compile.activation import Activation
-from signfold.sw.compile.float_layers import AveragePooling, FloatConv, FloatDense, LinearLayer, PixelCodes
+from signfold.sw.compile.float_layers import AveragePooling, PixelCodes
+from signfold.sw.compile.linear_layers import FloatConv, FloatDense, LinearLayer
 from signfold.sw.errors import CompileError
 from signfold.sw.network import InputType, ValueType
 from signfold.sw.network.types import shown

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from signfold.sw.compile.agreement import BLOCK, FloatTrace
+from signfold.sw.compile.agreement import BLOCK
 from signfold.sw.compile.checkpoint import StoredModel, read_model
 from signfold.sw.compile.float_layers import BatchNorm
 from signfold.sw.compile.frontend import import_model
+from signfold.sw.compile.rounding import FloatTrace
 from signfold.sw.errors import CheckpointError
 
 __all__ = ["NAME", "TorchModel", "evaluate_batch_norm", "float_classes"]

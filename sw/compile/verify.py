@@ -12,15 +12,14 @@ import numpy as np
 from signfold.sw.compile.float_layers import (
     AveragePooling,
     BatchNorm,
-    FloatConv,
-    FloatDense,
     FloatLayer,
-    LinearLayer,
     MaxPooling,
     PixelCodes,
     PixelThresholds,
 )
 from signfold.sw.compile.float_network import FloatNetwork
+from signfold.sw.compile.linear_layers import FloatConv, FloatDense, LinearLayer
+from signfold.sw.compile.verify_layer import counts, verify_weights, verify_window
 from signfold.sw.compile.verify_norm import Line, verify_affine, verify_shift, verify_thresholds
 from signfold.sw.errors import CompileError, NetworkError
 from signfold.sw.network import Conv, Dense, MaxPool, Node, SumPool, Threshold
@@ -192,10 +191,10 @@ class _Walk:
         norm = next((other for other in later if not isinstance(other, AveragePooling)), None)
         self._flipped = isinstance(norm, BatchNorm)
         flipped = norm.gamma < 0 if self._flipped else np.zeros(layer.channels, bool)
-        _same_weights(layer, node, flipped)
+        verify_weights(layer, node, flipped)
         shape = self._value.shape
         if isinstance(layer, FloatConv):
-            self._geometry(layer, node)
+            verify_window(layer, node, self._value, self._tables)
             if node.groups != layer.groups:
                 raise CompileError(f"verify: layer {shown(layer.name)}: groups {node.groups}, not {layer.groups}")
         top = self._value.high
@@ -222,79 +221,23 @@ class _Walk:
             self._lines.append(Line(per_sum, real - per_sum * -top * sum(row)))
         self._value = node.infer(self._value)
 
-    def _geometry(self, layer: FloatConv | MaxPooling | AveragePooling, node: Conv | MaxPool | SumPool) -> None:
-        """Check kernel, stride, padding and pads."""
-        window, where = layer.window, f"verify: layer {shown(layer.name)}"
-        counts = _counts(layer, self._value.shape[1:])
-        padding = window.padding if int(counts.min()) < window.area else (0, 0, 0, 0)
-        for what, mine, theirs in (
-            ("kernel", tuple(node.kernel), window.kernel),
-            ("stride", node.stride, window.stride),
-            ("padding", node.padding, padding),
-        ):
-            if tuple(mine) != tuple(theirs):
-                raise CompileError(f"{where}: {what} {tuple(mine)}, not {tuple(theirs)}")
-        if not isinstance(layer, FloatConv) or not any(padding):
-            return
-        if layer.pad is not None:
-            good = node.pad == layer.pad
-        elif node.pad is None:
-            good = all(table[0] + table[-1] == 0 for table in self._tables)
-        else:
-            good = all(table[node.pad] == 0 for table in self._tables)
-        if not good:
-            raise CompileError(f"{where}: pad {node.pad} is not what pads stand for")
-
     def _pool(self, layer: MaxPooling | AveragePooling) -> None:
         node = self._take(layer, MaxPool if isinstance(layer, MaxPooling) else SumPool)
-        self._geometry(layer, node)
+        verify_window(layer, node, self._value, self._tables)
         if isinstance(layer, MaxPooling):
             if self._value.kind == "sum" and any(line.slope <= 0 for line in self._lines):
                 raise CompileError(f"verify: layer {shown(layer.name)}: pools sums of flipped channels")
             self._value = node.infer(self._value)
             return
-        counts = set(_counts(layer, self._value.shape[1:]).ravel().tolist())
+        covered = set(counts(layer, self._value.shape[1:]).ravel().tolist())
         if self._value.kind == "code":
             top, channels = self._value.high, self._value.shape[0]
             # v = 2*q - top
             lines = [Line((table[-1] - table[0]) / (2 * top), (table[-1] + table[0]) / 2) for table in self._tables]
             self._lines = [lines[channel % len(lines)] for channel in range(channels)]
         area = layer.window.area
-        if len(counts) > 1 and any(line.shift for line in self._lines):
+        if len(covered) > 1 and any(line.shift for line in self._lines):
             raise CompileError(f"verify: layer {shown(layer.name)}: pads are not 0")
-        count = counts.pop()
+        count = covered.pop()
         self._lines = [Line(line.slope / area, line.shift * count / area) for line in self._lines]
         self._value = node.infer(self._value)
-
-
-def _counts(layer: FloatConv | MaxPooling | AveragePooling, picture: tuple[int, ...]) -> np.ndarray:
-    """Return how many positions of the picture each window holds."""
-    window = layer.window
-    rows, columns = window.positions(layer.name, picture)
-    inside = []
-    for axis, count in enumerate((rows, columns)):
-        starts = np.arange(count) * window.stride[axis] - window.padding[2 * axis]
-        ends = np.minimum(starts + window.kernel[axis], picture[axis])
-        inside.append(ends - np.maximum(starts, 0))
-    return np.outer(*inside)
-
-
-def _same_weights(layer: LinearLayer, node: Dense | Conv, flipped: np.ndarray) -> None:
-    """Check weight codes against the signs of the latent weights, or the codes that training stored."""
-    where = f"verify: layer {shown(layer.name)}"
-    if node.weights.shape != layer.weights.shape or node.levels != layer.levels:
-        raise CompileError(
-            f"{where}: weights {node.weights.shape} of {node.levels} levels, not {layer.weights.shape} of "
-            f"{layer.levels}"
-        )
-    # -0.0 is not less than 0: it is +1.
-    wanted = np.where(layer.weights < 0, 0, 1) if layer.levels == 2 else layer.codes.astype(np.int64)
-    wanted = np.where(flipped.reshape(-1, *(1,) * (wanted.ndim - 1)), layer.levels - 1 - wanted, wanted)
-    wrong = np.argwhere(node.weights != wanted)
-    if len(wrong):
-        channel, *place = (int(index) for index in wrong[0])
-        raise CompileError(
-            f"{where} channel {channel}: weight {place[0] if len(place) == 1 else place} is "
-            f"{int(node.weights[channel, *place])}, not {int(wanted[channel, *place])}, flipped "
-            f"{bool(flipped[channel])}"
-        )

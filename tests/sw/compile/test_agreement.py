@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from signfold.sw.compile import compile_network, compile_run
-from signfold.sw.compile.agreement import FloatTrace, compare_classes, compare_codes
+from signfold.sw.compile.agreement import compare_classes, compare_codes
 from signfold.sw.compile.checkpoint import read_model
 from signfold.sw.compile.float32 import evaluate_formula, round_codes
 from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.compile.frontend import import_model
+from signfold.sw.compile.rounding import FloatTrace
 
 torch_front = pytest.importorskip(
     "signfold.sw.compile.torch_front", reason="the trained model runs on PyTorch: signfold[train]", exc_type=ImportError

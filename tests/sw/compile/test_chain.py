@@ -12,13 +12,12 @@ from signfold.sw.compile.float_layers import (
     AveragePooling,
     BatchNorm,
     CommonScale,
-    FloatConv,
-    FloatDense,
     MaxPooling,
     PixelCodes,
     PixelThresholds,
 )
 from signfold.sw.compile.float_network import FloatNetwork
+from signfold.sw.compile.linear_layers import FloatConv, FloatDense
 from signfold.sw.compile.window import Window
 from signfold.sw.errors import CompileError
 from signfold.sw.network import Affine, Conv, Dense, InputType, Network

@@ -5,9 +5,10 @@ import pytest
 
 from signfold.sw.compile import compile_network
 from signfold.sw.compile.activation import SIGN
-from signfold.sw.compile.float_layers import BatchNorm, FloatDense, PixelThresholds
+from signfold.sw.compile.float_layers import BatchNorm, PixelThresholds
 from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.compile.fold import fold_body, fold_norm
+from signfold.sw.compile.linear_layers import FloatDense
 from signfold.sw.compile.meaning import Meaning
 from signfold.sw.errors import CompileError
 from signfold.sw.network import InputType, Network, ValueType
