@@ -116,27 +116,17 @@ class AcceleratorConfig:
         return scheduled((parameters for _, parameters in self.stages), offers, ready=ready)
 
     @cached_property
-    def bound(self) -> int:
-        """Least interval that any stage allows by itself.
+    def interval(self) -> int:
+        """Initiation interval: cycles from one frame to the next in steady state, without stalls at either end.
 
-        The largest of the stages' intervals: input beats, words played by an engine, beats of a gearbox, classes.
+        The largest of the stages' intervals: input beats, words played by an engine, beats of a gearbox, classes. It is
+        reached where windows have the slack that `signfold.hw.slack` gives them.
         """
         intervals = [self.pixels.beats, self.scores.classes]
         for name, parameters, packets in self._chain:
             if name not in ("pixels", "scores"):
                 intervals.append(parameters.interval * (1 if isinstance(parameters, EngineCore) else packets))
         return max(intervals)
-
-    @cached_property
-    def interval(self) -> int:
-        """Initiation interval: cycles from one frame to the next in steady state, without stalls at either end.
-
-        It is `bound` where windows have slack enough; see `signfold.hw.slack`.
-        """
-        if not any(getattr(layer, "image", None) for layer in self.layers):
-            return self.bound
-        ends = self.schedule(range(6 * self.pixels.beats))[self.scores.classes - 1 :: self.scores.classes]
-        return ends[-1] - ends[-2]
 
     def compute(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return scores (frames x classes) and classes (frames) of input codes (frames x elements)."""

@@ -29,7 +29,7 @@ def with_slack(config: AcceleratorConfig) -> AcceleratorConfig:
     if not any(_windowed(layer) for layer in layers):
         return config
     bare = replace(config, layers=tuple(layers))
-    beats, interval = bare.pixels.beats, bare.bound
+    beats, interval = bare.pixels.beats, bare.interval
     timing = offered(frame * interval + beat * interval // beats for frame in range(_FRAMES) for beat in range(beats))
     probes = {}
     for _, parameters in bare.stages:
