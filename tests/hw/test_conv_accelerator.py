@@ -10,7 +10,7 @@ from signfold.sw.layers import network_layers
 from signfold.sw.lower import lower, stream_order
 from signfold.sw.network import Network
 
-FRAMES = 6
+FRAMES = 5
 
 
 def beats(config, frames):
@@ -61,8 +61,8 @@ def check_network(network: Network, rng, seed):
     assert ends[-1] - ends[-2] == config.interval
 
     stall_in, stall_out = (float(stall) for stall in rng.choice([0, 0.3, 0.7, 0.95], 2))
-    scores, classes, _ = simulate(config, codes[:3], seed=seed, stall_in=stall_in, stall_out=stall_out)
-    assert (scores == expected.scores[:3]).all() and (classes == expected.classes[:3]).all()
+    scores, classes, _ = simulate(config, codes[:2], seed=seed, stall_in=stall_in, stall_out=stall_out)
+    assert (scores == expected.scores[:2]).all() and (classes == expected.classes[:2]).all()
 
 
 def check_trace(network, config, frames, codes):
