@@ -84,7 +84,9 @@ class Comparison:
         # The step that the float code crossed last.
         level = np.where(float_codes[place] > codes[place], float_codes[place], float_codes[place] + 1)
         distance = np.abs(value - np.array(steps)[np.clip(level, 1, len(steps)) - 1])
-        unit = np.exp2(np.floor(np.log2(np.abs(terms).max(axis=0).clip(np.finfo(np.float32).tiny))) - 23)
+        # Signed codes are made of y + 1.
+        least = 1.0 if norm.activation.kind == "signed" else np.finfo(np.float32).tiny
+        unit = np.exp2(np.floor(np.log2(np.abs(terms).max(axis=0).clip(least))) - 23)
         allowed = np.abs(slope) * errors[place] + _NORM_ERROR * unit
         ratio = np.where(errors[place] <= bound, distance / allowed, np.inf)
         return Difference(differing, ratio, float(errors.max()) / bound)

@@ -75,6 +75,16 @@ def test_codes_at_ties_are_explained(make_image_run, tmp_path) -> None:
     assert differing > 20
 
 
+def test_signed_codes_of_tiny_results_are_explained(make_image_run, tmp_path) -> None:
+    """float32 knows no 1 - 1e-12: the framework takes a half where the exact result lies below."""
+    run = make_image_run(np.random.default_rng(0))
+    run.tensors["model.norm2.weight"][:] = 1e-12
+    run.tensors["model.norm2.bias"][:] = 0
+    trained, network, model = both(run, tmp_path / "run")
+    entry = compare_codes(trained, network, model, frames(2))[-1]
+    assert entry["explained"] == entry["differing"] > 100
+
+
 @pytest.mark.parametrize("name", ["norm0", "norm1", "norm2"])
 def test_another_network_is_not_explained(name, make_image_run, tmp_path) -> None:
     run = make_image_run(np.random.default_rng(1))
