@@ -132,7 +132,7 @@ class EngineCore(Scheduled):
             never = 1 << self.sum_width
             stored = np.where(counts > self.largest, never, np.clip(counts, 0, self.largest))
             return ThresholdParameters(name, self.lanes, self.sum_width, stored if border else stored[0], border)
-        if (origins == self.origin).all():
+        if all((self.border(other)[1] == self.origin).all() for other in range(self.rows)):
             return None
         return CorrectionParameters(name, self.lanes, self.sum_width, self.origin - origins, self.step, border)
 

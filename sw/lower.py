@@ -53,9 +53,9 @@ def lower(network: Network, plan: Plan) -> AcceleratorConfig:
                 value.pool = choice.pool
                 planned += 1
             elif isinstance(layer.node, Threshold):
-                stages.append(_standing_thresholds(f"l{k}", layer, value))
+                stages.append(_standing_thresholds(f"l{k}", layer, value, network))
             else:
-                stages.append(_pool(f"l{k}", layer, value))
+                stages.append(_pool(f"l{k}", layer, value, network))
         except ValueError as error:
             where = f"layer {planned}" if layer.planned else f"node {layer.node.name!r}"
             raise PlanError(f"{where}: {error}") from None
@@ -128,9 +128,7 @@ def _pixels(layers: Layers, lanes: int) -> PixelParameters:
     if layers.pixels is not None:
         bounds = np.clip(layers.pixels.thresholds, 0, 1 << source.bits)
         if len(bounds) > 1:
-            # One a channel of the input's first dimension: spread over the elements, in their order.
-            spread = np.broadcast_to(bounds.reshape(-1, *[1] * (len(source.shape) - 1)), source.shape)
-            bounds = stream_order(layers.network, spread[None])[0][:, None]
+            bounds = _spread(layers.network, bounds, source.elements)
     try:
         return PixelParameters(source.elements, source.bits, bounds, lanes, positions=positions)
     except ValueError as error:
@@ -183,11 +181,11 @@ def _image(node: Conv | MaxPool, value: _Value, pad: int | None) -> ImageGeometr
     return ImageGeometry(value.height, value.width, kernel, node.stride, node.padding, pad)
 
 
-def _pool(name: str, layer: Layer, value: _Value) -> LaneEngineParameters:
+def _pool(name: str, layer: Layer, value: _Value, network: Network) -> LaneEngineParameters:
     """Return the engine of a pooling."""
     inverted = layer.inverted
     if inverted is not None:
-        inverted = np.repeat(inverted, value.channels // len(inverted)).astype(np.int64)
+        inverted = _spread(network, inverted[:, None], value.channels)[:, 0].astype(np.int64)
     return LaneEngineParameters(
         name,
         "max" if isinstance(layer.node, MaxPool) else "sum",
@@ -203,12 +201,21 @@ def _pool(name: str, layer: Layer, value: _Value) -> LaneEngineParameters:
     )
 
 
-def _standing_thresholds(name: str, layer: Layer, value: _Value) -> ThresholdStageParameters:
+def _standing_thresholds(name: str, layer: Layer, value: _Value, network: Network) -> ThresholdStageParameters:
     """Return thresholds on the codes of the input."""
-    thresholds = np.repeat(layer.thresholds, value.channels // len(layer.thresholds), axis=0)
+    thresholds = _spread(network, layer.thresholds, value.channels)
     thresholds = np.where(thresholds >= 1 << value.bits, 1 << value.bits, np.maximum(thresholds, 0))
     unit = ThresholdParameters(f"{name}_t", value.lanes, value.bits, thresholds)
     return ThresholdStageParameters(unit, value.height * value.width)
+
+
+def _spread(network: Network, rows: np.ndarray, count: int) -> np.ndarray:
+    """Return a row for each of `count` channels; where these are all elements of the input, its channels' rows."""
+    if len(rows) == count:
+        return rows
+    shape = network.input.shape
+    columns = [np.broadcast_to(column.reshape(-1, *[1] * (len(shape) - 1)), shape) for column in rows.T]
+    return stream_order(network, np.stack(columns)).T
 
 
 def _scores(layers: Layers, last: EngineCore, value: _Value) -> ScoreParameters:

@@ -16,6 +16,7 @@ import signfold.hw
 from signfold.hw.accelerator import AcceleratorConfig
 from signfold.hw.cobs import CobsDecoderParameters, CobsEncoderParameters
 from signfold.hw.engine import EngineParameters
+from signfold.hw.feeder import FeederParameters
 from signfold.hw.gearbox import NarrowerParameters, WidenerParameters
 from signfold.hw.host_link import HostLinkParameters
 from signfold.hw.packet import Geometry, RequestType, Status
@@ -24,6 +25,7 @@ from signfold.hw.packet_crc import CrcAppenderParameters, CrcCheckerParameters
 from signfold.hw.packet_request import RequestParserParameters
 from signfold.hw.packet_response import ResponseBuilderParameters
 from signfold.hw.pixels import PixelParameters
+from signfold.hw.planes import PlaneParameters
 from signfold.hw.replay import ReplayParameters
 from signfold.hw.score import ScoreParameters
 from signfold.hw.stream import QueueParameters
@@ -129,6 +131,11 @@ def answers_with_results(m, dut):
         m.d.comb += Assume((header.status == Status.OK) | (header.status == Status.BAD_CODE))
 
 
+def stepped(m, dut):
+    """Whoever steps does so whenever it may, and plays each window once."""
+    m.d.comb += Assume((dut.step == dut.offer) & dut.advance)
+
+
 ENGINE = EngineParameters("l0", weights(4, 4), np.array([[0], [2], [6], [-4]]), cols=2, simd=2)
 ACCELERATOR = accelerator()
 
@@ -161,12 +168,22 @@ CASES = {
         {"o": 5}, {"i": 4}, depth=18, method="bounded",
     ),
     "window": Case(
-        WindowParameters(1, 1, 2, 2, (2, 2)).create, {}, {"i": 6}, depth=24, method="bounded",
-        environment=lambda m, dut: dut.grant,
+        WindowParameters(1, 1, 2, 2, (2, 2)).create, {}, {"i": 6}, depth=24, method="bounded", environment=stepped,
+    ),
+    "window by channel": Case(
+        WindowParameters(1, 2, 2, 2, (2, 2), padding=(1, 0, 0, 0), by_channel=True).create, {}, {"i": 10}, depth=24,
+        method="bounded", environment=stepped,
     ),
     "replay": Case(
-        ReplayParameters(2, 2, 2).create, {}, {"i": 4}, depth=24, method="bounded",
-        environment=lambda m, dut: dut.grant,
+        ReplayParameters(2, 2, 2).create, {}, {"i": 4}, depth=24, method="bounded", environment=stepped,
+    ),
+    "feeder": Case(
+        FeederParameters(ReplayParameters(1, 2, 1, 2), 2, PlaneParameters(2, 2)).create, {}, {"i": 8}, depth=24,
+        method="bounded", environment=lambda m, dut: dut.grant,
+    ),
+    "feeder of two rows": Case(
+        FeederParameters(WindowParameters(1, 1, 2, 3, (2, 2)), 1, PlaneParameters(), 2).create, {}, {"i": 8},
+        depth=14, method="bounded", environment=lambda m, dut: dut.grant,
     ),
     "engine": Case(ENGINE.create, {"o": 14}, {"i": 14}, depth=24, method="bounded"),
     "accelerator": Case(
