@@ -7,14 +7,14 @@ import numpy as np
 
 from signfold.hw.array import ArrayParameters
 from signfold.hw.check import check_identifier, check_integer, frozen_array
-from signfold.hw.engine_core import Engine, EngineCore
+from signfold.hw.engine_core import EngineCore
 from signfold.hw.feeder import FeederParameters
 from signfold.hw.image import ImageGeometry
 from signfold.hw.planes import PlaneParameters
 from signfold.hw.replay import ReplayParameters
 from signfold.hw.rom import RomParameters
 
-__all__ = ["Engine", "EngineParameters"]
+__all__ = ["EngineParameters"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from signfold.hw.accelerator import AcceleratorConfig
 from signfold.hw.engine_core import EngineCore
+from signfold.hw.engine_timing import engine_timing
 from signfold.hw.timing import offered, take_all
 
 __all__ = ["with_slack"]
@@ -36,7 +37,7 @@ def with_slack(config: AcceleratorConfig) -> AcceleratorConfig:
         if _windowed(parameters):
             feeder = parameters.feeder.playing(timing, unbounded=True)
             probes[parameters.name] = feeder
-            timing = parameters.timing_of(feeder)
+            timing = engine_timing(parameters, feeder)
         else:
             timing = parameters.timing(timing)
     take_all(timing)
