@@ -145,3 +145,55 @@ def test_random_lane_engine(seed):
 @pytest.mark.parametrize("seed", range(16, 150))
 def test_random_engine_sweep(seed, make):
     check_engine(seed, make)
+
+
+IMAGE = ImageGeometry(6, 6, (3, 3))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rows": 3}, r"^rows must divide the output's width 4, not 3$"),
+        ({"weights": np.zeros((2, 4, 2), int)}, r"^weights must hold the taps of kernel \(3, 3\), not 4$"),
+        ({"planes": PlaneParameters(1, 4), "weights": np.full((2, 9, 2), 4)}, r"^weights must hold codes from 0 to 3"),
+        ({"image": ImageGeometry(6, 6, (3, 3), pad=2)}, r"^pad_code must be an integer from 0 to 1, not 2$"),
+        ({"thresholds": np.zeros((2, 2), int)}, r"^thresholds must have 2\*\*k - 1 levels for k from 1 to 8, not 2$"),
+    ],
+)
+def test_wrong_convolution(change, message):
+    good = {"name": "l0", "weights": np.zeros((2, 9, 2), int), "thresholds": None, "cols": 1, "simd": 2, "image": IMAGE}
+    EngineParameters(**good)
+    with pytest.raises(ValueError, match=message):
+        EngineParameters(**good | change).create()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"operation": "min"}, r"^operation must be one of multiply, max, sum, not 'min'$"),
+        ({"operation": "multiply"}, r"^weights must be given for operation 'multiply' alone, not for 'multiply'$"),
+        ({"thresholds": np.zeros((4, 1), int)}, r"^thresholds must be None for operation 'max': compare before pooling$"),
+        ({"operation": "sum", "inverted": np.ones(4, int)}, r"^inverted must be None for operation 'sum'$"),
+        ({"inverted": np.full(4, 2)}, r"^inverted must hold only 0 and 1, not 2$"),
+        ({"largest_input": 2}, r"^largest_input must be an integer from 1 to 1, not 2$"),
+        ({"image": ImageGeometry(6, 6, (3, 3), pad=0)}, r"^pad must be None for pooling, not 0$"),
+    ],
+)
+def test_wrong_pooling(change, message):
+    good = {"name": "l0", "operation": "max", "channels": 4, "lanes": 2, "image": IMAGE}
+    LaneEngineParameters(**good)
+    with pytest.raises(ValueError, match=message):
+        LaneEngineParameters(**good | change)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((0,), ValueError, r"^activation bits must be an integer from 1 to 62, not 0$"),
+        ((1, 5), ValueError, r"^weight levels must be 3 or a power of two, not 5$"),
+        ((1, 2, 1), TypeError, r"^space must be True or False, not 1$"),
+    ],
+)
+def test_wrong_planes(arguments, error, message):
+    with pytest.raises(error, match=message):
+        PlaneParameters(*arguments)
