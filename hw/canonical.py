@@ -66,6 +66,7 @@ def canonical(rtlil: str, *, keep_modules: Collection[str] = (), keep_wires: Col
         wires = {f"\\{wire}" for wire in keep_wires} if name.count(".") == 1 else set()
         module.body = _reconnect(_drop_aliases(module.body, wires), modules, stands_for)
         _rename_ports(module)
+        _claim_names(module, wires)
         module.body = _order_wires(module.body)
         text = tuple(module.body)
         instance = name.rpartition(".")[2]
@@ -141,6 +142,19 @@ def _rename_ports(module: _Module) -> None:
         module.body = [_IDENTIFIER.sub(lambda m: names.get(m[0], m[0]), line) for line in module.body]
 
 
+def _claim_names(module: _Module, names: Collection[str]) -> None:
+    """Give ports the names to keep, where a net inside has taken them and the port got a number."""
+    ports = {match[2] for line in module.body if (match := _WIRE.fullmatch(line)) and match[1]}
+    swapped = {}
+    for port in ports:
+        base, _, number = port.rpartition("$")
+        if number.isdecimal() and base in names and base not in ports:
+            swapped |= {port: base, base: port}
+    if swapped:
+        module.port_names |= swapped
+        module.body = [_IDENTIFIER.sub(lambda m: swapped.get(m[0], m[0]), line) for line in module.body]
+
+
 def _reconnect(body: list[str], modules: dict[str, _Module], stands_for: dict[str, str]) -> list[str]:
     """Let instances refer to the module that stands for their own, and to its ports by their new names."""
     lines = []
@@ -152,7 +166,7 @@ def _reconnect(body: list[str], modules: dict[str, _Module], stands_for: dict[st
         elif line == "  end":
             names = {}
         elif names and (match := _CELL_PORT.match(line)) and match[1] in names:
-            line = f"    connect {names[match[1]]} {line[match.end():]}"
+            line = f"    connect {names[match[1]]} {line[match.end() :]}"
         lines.append(line)
     return lines
 

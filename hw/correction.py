@@ -157,7 +157,7 @@ class CorrectionUnit(wiring.Component):
         p = self.parameters
         m = Module()
         m.submodules[p.rom.name] = rom = p.rom.create()
-        m.submodules.address = address = p.address.create()
+        m.submodules.beat_address = address = p.address.create()
         # The table is read one beat ahead, which hides its latency.
         m.d.comb += [address.step.eq(self.valid), rom.address.eq(address.following)]
         m.d.sync += self.known.eq(self.valid)

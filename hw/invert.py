@@ -106,7 +106,7 @@ class InvertUnit(wiring.Component):
         m = Module()
         (table,) = p.roms
         m.submodules[table.name] = rom = table.create()
-        m.submodules.address = address = BeatAddressParameters(p.beats, None).create()
+        m.submodules.beat_address = address = BeatAddressParameters(p.beats, None).create()
         # The table is read one beat ahead, which hides its latency.
         m.d.comb += [address.step.eq(self.valid), rom.address.eq(address.following)]
         m.d.sync += self.known.eq(self.valid)

@@ -196,7 +196,7 @@ class ThresholdUnit(wiring.Component):
         p = self.parameters
         m = Module()
         m.submodules[p.rom.name] = rom = p.rom.create()
-        m.submodules.address = address = p.address.create()
+        m.submodules.beat_address = address = p.address.create()
         # The first table is read one beat ahead, which hides its latency. The others are read by the code so far.
         m.d.comb += [address.step.eq(self.valid), rom.address.eq(address.following)]
         tables = [rom.data.word_select(lane, p.threshold_width) for lane in range(p.lanes)]
