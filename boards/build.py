@@ -12,10 +12,12 @@ from signfold.boards.board import Board, Pll
 from signfold.boards.report import check_fit, read_report
 from signfold.boards.toolchain import Step, find_tools, run_step
 from signfold.boards.top import BoardTop
+from signfold.hw.verilog import MEMORY_MACRO
 from signfold.sw.default_plan import default_plan
 from signfold.sw.errors import BuildError, ToolError
 from signfold.sw.files import write_whole
 from signfold.sw.hosted import TOP, HostedDesign, generate_hosted
+from signfold.sw.memfile import format_mem
 from signfold.sw.network import Network
 from signfold.sw.plan import Plan
 
@@ -141,7 +143,7 @@ def build(
     plan = default_plan(network) if plan is None else plan
     tell("gateware")
     design = generate_hosted(network, plan, divisor)
-    _write_inputs(board, pll, design, work)
+    inputs = _write_inputs(board, pll, design, work)
     run_step(synthesis, work, on_step=tell)
     if check is not None:
         tell("netlist")
@@ -179,11 +181,7 @@ def build(
         "link_frames_per_second": 1 / (10 * divisor / frequency * (geometry.elements + _FRAME_OVERHEAD)),
         "utilization": {r.name: {"title": r.title, "used": r.used, "available": r.available} for r in resources},
         "bitstream": {"file": bitstream.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()},
-        "inputs": {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(work.iterdir())
-            if path.name in _inputs(board)
-        },
+        "inputs": {name: hashlib.sha256((work / name).read_bytes()).hexdigest() for name in sorted(inputs)},
         "tools": {name: importlib.metadata.version(name) for name in _TOOLS},
     }
     write_whole(bitstream, data)
@@ -227,11 +225,16 @@ def _products(board: Board) -> tuple[str, ...]:
     return (*_inputs(board), *outputs, *logs)
 
 
-def _write_inputs(board: Board, pll: Pll | None, design: HostedDesign, folder: Path) -> None:
-    """Write what the tools read: the design, the board's top around it, its constraints and the synthesis script."""
+def _write_inputs(board: Board, pll: Pll | None, design: HostedDesign, folder: Path) -> list[str]:
+    """Write what the tools read, and return the files' names.
+
+    The design, its memories' contents, the board's top around it, its constraints and the synthesis script.
+    """
     platform = board.platform()
     platform.add_file(f"{TOP}.v", design.verilog)
     overrides = {"ice40": {}, "ecp5": {"synth_opts": "-nowidelut"}}[board.family]
+    # Yosys takes minutes over the words of large memories in the text, and no time over those of files.
+    overrides["read_verilog_opts"] = f"-D{MEMORY_MACRO}"
     # The design stays one module through synthesis, and its netlist, which can be simulated, is what is placed.
     overrides["script_after_read"] = f"setattr -mod -set keep_hierarchy 1 {TOP}"
     overrides["script_after_synth"] = "\n".join(
@@ -245,9 +248,11 @@ def _write_inputs(board: Board, pll: Pll | None, design: HostedDesign, folder: P
         ]
     )
     prepared = platform.prepare(BoardTop(board, TOP, pll), _NAME, emit_src=False, **overrides)
-    for name in _inputs(board):
-        content = prepared.files[name]
+    contents = {name: prepared.files[name] for name in _inputs(board)}
+    contents |= {f"{rom.name}.mem": format_mem(rom) for rom in design.parameters.config.roms}
+    for name, content in contents.items():
         write_whole(folder / name, content if isinstance(content, bytes) else content.encode())
+    return list(contents)
 
 
 def _steps(board: Board, seed: int) -> tuple[Step, Step, Step]:

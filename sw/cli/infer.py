@@ -17,6 +17,7 @@ from signfold.sw.data import SPLITS, load, names
 from signfold.sw.errors import DataError, MismatchError, ToolError
 from signfold.sw.hosted import identity
 from signfold.sw.link import Device, Link, SerialLink, compare_with_golden
+from signfold.sw.lower import stream_order
 from signfold.sw.network import Network
 
 __all__ = ["infer"]
@@ -67,11 +68,12 @@ def infer(
             )
         result: dict[str, Any] = {"port": port, "device": _describe(geometry)}
         if data is not None:
-            pictures, labels = _pictures(geometry, data, data_dir, split, frames)
+            pictures, labels = _pictures(geometry, loaded, data, data_dir, split, frames)
+            sent = pictures if loaded is None else stream_order(loaded, pictures)
             started = time.monotonic()
             with Progress(console=console, transient=True) as progress:
                 task = progress.add_task("infer", total=len(pictures))
-                results = device.infer(pictures, progress=lambda done: progress.advance(task, done))
+                results = device.infer(sent, progress=lambda done: progress.advance(task, done))
             seconds = time.monotonic() - started
             if loaded is not None:
                 compare_with_golden(loaded, pictures, results, "the device")
@@ -119,9 +121,9 @@ def _describe(geometry: Geometry) -> dict[str, Any]:
 
 
 def _pictures(
-    geometry: Geometry, data: str, data_dir: Path | None, split: str, count: int
+    geometry: Geometry, network: Network | None, data: str, data_dir: Path | None, split: str, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read the pictures of a data set that fits the device, flat."""
+    """Read the pictures of a data set that fits the device, flat, channels first."""
     dataset = load(data, data_dir)
     for what, ours, theirs in (
         ("pixels", geometry.elements, dataset.elements),
@@ -129,6 +131,11 @@ def _pictures(
     ):
         if ours != theirs:
             raise DataError(f"data set {data!r} has {theirs} {what}, but the device takes {ours}")
+    if network is None and len(dataset.shape) == 3 and dataset.shape[0] > 1:
+        raise DataError(
+            f"data set {data!r} has {dataset.shape[0]} channels, whose order in a frame depends on the network: give "
+            f"NETWORK too"
+        )
     pictures, labels = dataset.split(split)
     count = count or len(pictures)
     return pictures[:count].reshape(len(pictures[:count]), -1), labels[:count]

@@ -101,7 +101,8 @@ class Device:
         Parameters
         ----------
         frames : numpy.ndarray
-            uint8 codes ``[n, ...]``, as many a frame as the device's network takes, in C order.
+            uint8 codes ``[n, ...]``, as many a frame as the device's network takes, in C order; for networks on images
+            position by position, as `signfold.sw.lower.stream_order` puts them.
         progress : callable, optional
             Called with the number of frames done since the last call.
 

@@ -14,11 +14,11 @@ from signfold.sim.random_network import random_network
 from signfold.sw.cli.app import app
 from signfold.sw.data import load
 from signfold.sw.default_plan import default_plan
-from signfold.sw.errors import LinkError
+from signfold.sw.errors import DataError, LinkError
 from signfold.sw.hosted import generate_hosted
 from signfold.sw.link import Device
 from signfold.sw.link.frames import FrameReader, encode_frame
-from signfold.sw.network import Dense, InputType, Network, Threshold
+from signfold.sw.network import Dense, InputType, Network, SumPool, Threshold
 
 
 def tiny_network():
@@ -250,6 +250,39 @@ def test_command(tmp_path):
     assert report["classes"] == golden.classes[:5].tolist()
     text = CliRunner().invoke(app, arguments[:-1]).output
     assert "all scores and classes of 30 frames are equal" in text
+
+
+class Colours:
+    """A data set of 4 random pictures of 3x32x32 codes of 4 bits."""
+
+    shape, elements, bits = (3, 32, 32), 3072, 4
+
+    def split(self, part):
+        rng = np.random.default_rng(len(part))
+        return rng.integers(0, 16, (4, *self.shape)).astype(np.uint8), np.zeros(4, np.int64)
+
+
+def test_colour_pictures_go_position_by_position(tmp_path, monkeypatch):
+    """Frames of 3,072 bytes, two at a time in the device's buffer; the order needs the network."""
+    monkeypatch.setattr("signfold.sw.cli.infer.load", lambda name, folder: Colours())
+    rng = np.random.default_rng(4)
+    nodes = (
+        SumPool("areas", "input", (8, 8), (8, 8)),
+        Threshold("codes", "areas", np.array([[0], [-20], [20]])),
+        Dense("scores", "codes", rng.integers(0, 2, (5, 48)).astype(np.uint8)),
+    )
+    network = Network(InputType((3, 32, 32), 4), nodes, "scores", {"dataset": "colours"})
+    network.save(tmp_path / "colours.safetensors")
+    port = f"sim:{tmp_path / 'device'}"
+    result = CliRunner().invoke(app, ["infer", str(tmp_path / "colours.safetensors"), "--port", port, "--json"])
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    pictures = Colours().split("test")[0]
+    assert report["classes"] == network.evaluate(pictures).classes.tolist()
+    assert (report["device"]["elements"], report["equal_to_golden"], report["repeated_requests"]) == (3072, 4, 0)
+    result = CliRunner().invoke(app, ["infer", "--port", port, "--data", "colours"])
+    assert isinstance(result.exception, DataError)
+    assert str(result.exception).startswith("data set 'colours' has 3 channels, whose order in a frame depends on ")
 
 
 def test_folder_without_a_device(tmp_path, folder):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from signfold.hw.host_link import HostLinkParameters
 from signfold.hw.hosted import HostedAcceleratorParameters
 from signfold.hw.packet import Geometry
 from signfold.sim.random_network import random_network
@@ -342,6 +343,17 @@ def test_compare_with_golden_names_the_first_difference():
         compare_with_golden(NETWORK, frames(4), Results(scores, golden.classes), "the device")
     with pytest.raises(MismatchError, match=r"^4 of 4 frames from x differ; in frame 0 the class is "):
         compare_with_golden(NETWORK, frames(4), Results(golden.scores, golden.classes + 1), "x")
+
+
+@pytest.mark.parametrize(("elements", "depth"), [(1, 16), (784, 2048), (3072, 8192), (32764, 65536)])
+def test_the_buffer_holds_the_requests_of_a_window(elements, depth):
+    link = HostLinkParameters(Geometry(bytes(16), elements, 8, 10, 12), lanes=1, divisor=4)
+    assert link.buffer.depth == depth >= 2 * (elements + 4) > depth // 2
+    frame = [code % 251 for code in range(elements)]
+    line = encode_frame(bytes([2, 77, *frame]))
+    seen = []
+    link.compute(line * 2, lambda codes: (seen.append(codes), ([0] * 10, 0))[1])
+    assert seen == [frame, frame]
 
 
 def test_geometry_is_the_networks():
