@@ -17,8 +17,8 @@ from signfold.sw.artefacts import is_generated, load_artefacts
 from signfold.sw.cli.app import app
 from signfold.sw.errors import ImageError, MismatchError, PlanError
 from signfold.sw.generate import generate
-from signfold.sw.lower import lower
-from signfold.sw.network import Network
+from signfold.sw.lower import lower, stream_order
+from signfold.sw.network import Conv, InputType, MaxPool, Network, SumPool, Threshold
 from signfold.sw.plan import LayerPlan, Plan
 
 HOSTILE = [
@@ -128,6 +128,55 @@ def test_monitored_streams_exist_in_every_stage(tmp_path):
             module = re.search(rf"^module accelerator__{tap['instance']}\(.*?^endmodule", text, re.M | re.S)[0]
             for signal in ("o__payload", "o__valid", "o__ready"):
                 assert re.search(rf"^  (input|output|wire|reg)\b.* {signal}\b", module, re.M), (tap, signal)
+
+
+def image_network():
+    """Pixels without thresholds, thresholds moved before a pooling, two rows, sums that need correction."""
+    rng = np.random.default_rng(5)
+    nodes = (
+        Conv("conv", "input", rng.integers(0, 2, (3, 2, 3, 3)).astype(np.uint8), padding=(1, 1, 1, 1)),
+        MaxPool("max", "conv", (2, 2), (2, 2)),
+        Threshold("codes", "max", np.array([[-5, 0, 5]])),
+        Conv("last", "codes", rng.integers(0, 2, (4, 3, 2, 2)).astype(np.uint8), padding=(0, 1, 0, 1)),
+        SumPool("scores", "last", (2, 3), (1, 1)),
+    )
+    network = Network(InputType((2, 4, 6), 2), nodes, "scores")
+    return network, Plan((LayerPlan(2, 2, 1, rows=2), LayerPlan(4, 3, 1)), 2)
+
+
+def test_sidecar_of_a_network_on_images(tmp_path):
+    network, plan = image_network()
+    sidecar = generate(network, plan, tmp_path / "out").sidecar
+    config = lower(network, plan)
+    assert sidecar["settling"] == config.settling and sidecar["latency"] == config.latency
+    assert sidecar["input"]["order"] == [1, 2, 0] and sidecar["input"]["elements"] == 48
+    frames = np.random.default_rng(6).integers(0, 4, (3, 2, 4, 6)).astype(np.uint8)
+    assert (frames.transpose(0, 2, 3, 1).reshape(3, -1) == stream_order(network, frames)).all()
+    assert sidecar["plan"]["layers"][0] == {"cols": 2, "simd": 2, "hop": 1, "stages": 1, "rows": 2}
+    taps = {tap["instance"]: tap for tap in sidecar["taps"]}
+    assert {name: tap["node"] for name, tap in taps.items()} == {
+        "pixels": "input",
+        "engine_1": "codes",
+        "engine_2": "last",
+        "engine_3": "scores",
+    }
+    outputs = dict(zip(("pixels", "engine_0", "engine_1", "engine_2", "engine_3"), config.trace(
+        stream_order(network, frames)), strict=True))  # fmt: skip
+    trace = {"input": frames, **network.trace(frames)}
+    for name, tap in taps.items():
+        value = trace[tap["node"]].transpose(0, 2, 3, 1).reshape(3, -1)
+        found = outputs[name].reshape(3, -1)
+        assert found.shape[1] == tap["height"] * tap["width"] * tap["channels"]
+        assert ((tap["step"] * found - tap["origin"] if tap["kind"] == "sums" else found) == value).all()
+    text = (tmp_path / "out" / "accelerator.v").read_text()
+    assert (
+        "// Layer 0 4x6x2 -> 4x6x3, 3x3: 2 rows of 2 columns of 2 bits, hop 1, 2 passes of 9 words, planes of 2 x 1 "
+        in text
+    )
+    assert "// Layer 1 4x6x3 -> 2x3x3, max of 2x2: " in text
+    for name in taps:
+        ports = re.search(rf"^module accelerator__{name}\((.*?)\);", text, re.M)[1].split(", ")
+        assert {"o__payload", "o__valid", "o__ready"} <= set(ports)
 
 
 @pytest.mark.parametrize(
