@@ -16,10 +16,11 @@ CORRECT = {
     "sfc-mnist": (9822, 10_000),
     "digits": (333, 355),
     "conv-mnist": (9921, 10_000),
+    "conv-fashion-mnist": (8790, 10_000),
 }
 
 #: Networks whose validation part is left to the sweep.
-LARGE = ("conv-mnist",)
+LARGE = ("conv-mnist", "conv-fashion-mnist")
 
 #: Folder of a data set's files, where it is not called like the data set; None: embedded.
 FOLDERS = {"digits": None, "cifar10": "cifar-10-batches-bin"}
