@@ -188,7 +188,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "mnist conv": {"topology": "conv-s", "epochs": 25, "batch": 50, "lr": 0.02, "shift": 1},
     "fashion-mnist": {"topology": "sfc", "epochs": 400, "batch": 128, "lr": 0.02},
     "fashion-mnist conv": {"topology": "conv-s", "epochs": 20, "batch": 50, "lr": 0.02, "shift": 1, "flip": True},
-    "cifar10": {"topology": "cnv", "epochs": 100, "batch": 50, "lr": 0.02, "shift": 4, "flip": True},
+    "cifar10": {"topology": "cnv", "epochs": 60, "batch": 50, "lr": 0.02, "shift": 2, "flip": True},
 }
 
 
