@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from signfold.hw.cell import CellParameters
 from signfold.hw.check import check_integer
+from signfold.hw.delay import delayed
 from signfold.hw.planes import PlaneParameters
 
 __all__ = ["ArrayParameters", "SystolicArray"]
@@ -167,9 +168,9 @@ class SystolicArray(wiring.Component):
         for r in range(p.rows):
             # Row r works r cycles behind row 0, because the weights reach it r cycles later.
             if r > 0:
-                control = _delay(m, control, 1, f"control_{r}")
-                weights = [_delay(m, w, 1, f"weights_{r}_{j}") for j, w in enumerate(weights)]
-            word = _delay(m, self.words[r], r, f"word_{r}")
+                control = delayed(m, control, 1, f"control_{r}")
+                weights = [delayed(m, w, 1, f"weights_{r}_{j}") for j, w in enumerate(weights)]
+            word = delayed(m, self.words[r], r, f"word_{r}")
             self._elaborate_row(m, r, word, control, weights)
         return m
 
@@ -179,9 +180,9 @@ class SystolicArray(wiring.Component):
         leaving = None
         for j in range(p.groups):
             if j > 0:
-                word = _delay(m, word, 1, f"word_{r}_{j}")
-                control = _delay(m, control, 1, f"control_{r}_{j}")
-            valid, first, last, *double = _delay(m, control, p.stages, f"staged_{r}_{j}")
+                word = delayed(m, word, 1, f"word_{r}_{j}")
+                control = delayed(m, control, 1, f"control_{r}_{j}")
+            valid, first, last, *double = delayed(m, control, p.stages, f"staged_{r}_{j}")
             totals = []
             for lane in range(p.hop):
                 column = p.weight_delay(j) * p.hop + lane
@@ -202,15 +203,6 @@ class SystolicArray(wiring.Component):
             if leaving is None:
                 m.d.comb += here.eq(Cat(totals))
             else:
-                m.d.comb += here.eq(Mux(done, Cat(totals), _delay(m, leaving, 2, f"passing_{r}_{j}")))
+                m.d.comb += here.eq(Mux(done, Cat(totals), delayed(m, leaving, 2, f"passing_{r}_{j}")))
             leaving = here
         m.d.comb += [Cat(self.sums[r]).eq(leaving), self.done[r].eq(done)]
-
-
-def _delay(m, value, cycles, name):
-    """Return `value` as it was `cycles` cycles ago."""
-    for i in range(cycles):
-        held = Signal(len(value), name=f"{name}_d{i}")
-        m.d.sync += held.eq(value)
-        value = held
-    return value

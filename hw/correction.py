@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from amaranth.hdl import Module, Signal, unsigned
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
 
 from signfold.hw.beat_address import BeatAddressParameters
 from signfold.hw.border import BorderClasses
 from signfold.hw.check import check_integer, frozen_array
 from signfold.hw.rom import RomParameters
+from signfold.hw.shapes import unit_members
 
 __all__ = ["CorrectionParameters", "CorrectionUnit"]
 
@@ -144,14 +144,7 @@ class CorrectionUnit(wiring.Component):
 
     def __init__(self, parameters: CorrectionParameters):
         self.parameters = p = parameters
-        super().__init__(
-            {
-                "sums": In(data.ArrayLayout(unsigned(p.sum_width), p.lanes)),
-                "valid": In(1),
-                "codes": Out(data.ArrayLayout(unsigned(p.output_width), p.lanes)),
-                "known": Out(1),
-            }
-        )
+        super().__init__(unit_members(p.lanes, p.sum_width, p.output_width))
 
     def elaborate(self, platform):
         p = self.parameters

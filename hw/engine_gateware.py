@@ -4,6 +4,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from signfold.hw.delay import delayed
 from signfold.hw.shapes import beat_layout
 
 __all__ = ["Engine"]
@@ -88,10 +89,7 @@ class Engine(wiring.Component):
         if p.units[r] is not None:
             m.submodules[f"unit{suffix}"] = unit = p.units[r].create()
             m.d.comb += [Cat(unit.sums).eq(Cat(codes)), unit.valid.eq(valid)]
-            for k in range(p.units[r].latency):
-                held = Signal(name=f"last{suffix}_{k}")
-                m.d.sync += held.eq(last)
-                last = held
+            last = delayed(m, last, p.units[r].latency, f"last{suffix}")
             codes, valid = unit.codes, unit.known
         m.d.comb += [
             *(queue.i.payload.codes[lane].eq(codes[lane]) for lane in range(p.lanes)),

@@ -8,6 +8,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_integer
+from signfold.hw.delay import delayed
 from signfold.hw.planes import PlaneParameters
 from signfold.hw.replay import ReplayParameters
 from signfold.hw.sequencer import SequencerParameters
@@ -194,23 +195,14 @@ class Feeder(wiring.Component):
 
         delay = p.storage.DELAY
         m.d.comb += [
-            self.address.eq(_late(m, sequencer.address, delay - 1, "address")),
-            self.valid.eq(_late(m, step, delay, "valid")),
-            self.first.eq(_late(m, opening, delay, "first")),
-            self.last.eq(_late(m, end & sequencer.closing, delay, "last")),
-            self.double.eq(_late(m, begin & sequencer.double, delay, "double")),
+            self.address.eq(delayed(m, sequencer.address, delay - 1, "address")),
+            self.valid.eq(delayed(m, step, delay, "valid")),
+            self.first.eq(delayed(m, opening, delay, "first")),
+            self.last.eq(delayed(m, end & sequencer.closing, delay, "last")),
+            self.double.eq(delayed(m, begin & sequencer.double, delay, "double")),
         ]
-        plane = _late(m, sequencer.plane, delay, "plane") if p.storage.bits > 1 and not p.planes.space else None
+        plane = delayed(m, sequencer.plane, delay, "plane") if p.storage.bits > 1 and not p.planes.space else None
         for r, row in enumerate(rows):
             planes = [Cat(code[bit] for code in row.word) for bit in range(p.storage.bits)]
             m.d.comb += self.words[r].eq(Cat(planes) if plane is None else Array(planes)[plane])
         return m
-
-
-def _late(m, value, cycles, name):
-    """Return `value` as it was `cycles` cycles ago."""
-    for k in range(cycles):
-        held = Signal(len(value), name=f"{name}_{k}")
-        m.d.sync += held.eq(value)
-        value = held
-    return value

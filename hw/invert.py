@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Module, unsigned
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Module
+from amaranth.lib import wiring
 
 from signfold.hw.beat_address import BeatAddressParameters
 from signfold.hw.check import check_bits, check_integer, frozen_array
 from signfold.hw.rom import RomParameters
+from signfold.hw.shapes import unit_members
 
 __all__ = ["InvertParameters", "InvertUnit"]
 
@@ -98,8 +98,7 @@ class InvertUnit(wiring.Component):
 
     def __init__(self, parameters: InvertParameters):
         self.parameters = p = parameters
-        layout = data.ArrayLayout(unsigned(p.bits), p.lanes)
-        super().__init__({"sums": In(layout), "valid": In(1), "codes": Out(layout), "known": Out(1)})
+        super().__init__(unit_members(p.lanes, p.bits, p.bits))
 
     def elaborate(self, platform):
         p = self.parameters

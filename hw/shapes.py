@@ -1,9 +1,10 @@
 """The one definition of each stream payload, so that producers and consumers agree by name."""
 
 from amaranth.hdl import signed, unsigned
-from amaranth.lib import data
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
 
-__all__ = ["beat_layout", "result_layout"]
+__all__ = ["beat_layout", "result_layout", "unit_members"]
 
 
 def beat_layout(lanes: int, bits: int) -> data.StructLayout:
@@ -43,3 +44,29 @@ def result_layout(score_width: int, classes: int) -> data.StructLayout:
     return data.StructLayout(
         {"score": signed(score_width), "best": unsigned(max(1, (classes - 1).bit_length())), "last": 1}
     )
+
+
+def unit_members(lanes: int, sum_width: int, bits: int) -> dict[str, wiring.Member]:
+    """Members of a unit that beats go through at the edge of an array, without flow control.
+
+    Parameters
+    ----------
+    lanes : int
+        Sums of a beat.
+    sum_width : int
+        Width of a sum, unsigned.
+    bits : int
+        Width of what becomes of it.
+
+    Returns
+    -------
+    dict
+        `sums` (In, array of `lanes`) and `valid` (In(1), a beat is there); `codes` (Out, array of `lanes`) and `known`
+        (Out(1)), the same beat some cycles later.
+    """
+    return {
+        "sums": In(data.ArrayLayout(unsigned(sum_width), lanes)),
+        "valid": In(1),
+        "codes": Out(data.ArrayLayout(unsigned(bits), lanes)),
+        "known": Out(1),
+    }

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Signal, unsigned
-from amaranth.lib import data, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.lib import wiring
 
 from signfold.hw.beat_address import BeatAddressParameters
 from signfold.hw.border import BorderClasses
 from signfold.hw.check import check_integer, frozen_array
 from signfold.hw.rom import RomParameters
+from signfold.hw.shapes import unit_members
 
 __all__ = ["ThresholdParameters", "ThresholdUnit"]
 
@@ -183,14 +183,7 @@ class ThresholdUnit(wiring.Component):
 
     def __init__(self, parameters: ThresholdParameters):
         self.parameters = p = parameters
-        super().__init__(
-            {
-                "sums": In(data.ArrayLayout(unsigned(p.sum_width), p.lanes)),
-                "valid": In(1),
-                "codes": Out(data.ArrayLayout(unsigned(p.bits), p.lanes)),
-                "known": Out(1),
-            }
-        )
+        super().__init__(unit_members(p.lanes, p.sum_width, p.bits))
 
     def elaborate(self, platform):
         p = self.parameters
