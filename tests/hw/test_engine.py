@@ -172,7 +172,10 @@ def test_wrong_convolution(change, message):
     [
         ({"operation": "min"}, r"^operation must be one of multiply, max, sum, not 'min'$"),
         ({"operation": "multiply"}, r"^weights must be given for operation 'multiply' alone, not for 'multiply'$"),
-        ({"thresholds": np.zeros((4, 1), int)}, r"^thresholds must be None for operation 'max': compare before pooling$"),
+        (
+            {"thresholds": np.zeros((4, 1), int)},
+            r"^thresholds must be None for operation 'max': compare before pooling$",
+        ),
         ({"operation": "sum", "inverted": np.ones(4, int)}, r"^inverted must be None for operation 'sum'$"),
         ({"inverted": np.full(4, 2)}, r"^inverted must hold only 0 and 1, not 2$"),
         ({"largest_input": 2}, r"^largest_input must be an integer from 1 to 1, not 2$"),
