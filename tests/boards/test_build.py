@@ -15,7 +15,8 @@ from signfold.sim.link import SimulatedLink, build_simulated_netlist
 from signfold.sw.cli.app import app
 from signfold.sw.errors import BuildError, MismatchError, ToolError
 from signfold.sw.link import Device, compare_with_golden
-from signfold.sw.network import Dense, InputType, Network, Threshold
+from signfold.sw.lower import stream_order
+from signfold.sw.network import Conv, Dense, InputType, MaxPool, Network, Threshold
 from signfold.sw.plan import LayerPlan, Plan
 
 RNG = np.random.default_rng(5)
@@ -31,12 +32,13 @@ NETWORK = Network(
 )
 
 
-def check_netlist(netlist, folder, family, divisor):
+def check_netlist(netlist, folder, family, divisor, network=NETWORK):
     """Compare a netlist, with every bit of the serial line, with the golden model."""
     build_simulated_netlist(netlist, family, folder, divisor=divisor)
-    frames = np.random.default_rng(6).integers(0, 8, (40, 9)).astype(np.uint8)
+    frames = np.random.default_rng(6).integers(0, 8, (40, *network.input.shape)).astype(np.uint8)
     with SimulatedLink(folder) as link:
-        compare_with_golden(NETWORK, frames, Device(link, timeout=0.01).infer(frames), "the netlist")
+        results = Device(link, timeout=0.01).infer(stream_order(network, frames))
+    compare_with_golden(network, frames, results, "the netlist")
 
 
 def assert_manifest(manifest, out):
@@ -104,6 +106,26 @@ def test_ulx3s(tmp_path):
     assert_manifest(manifest, tmp_path / "out")
     assert (manifest["clock_mhz"], manifest["divisor"]) == (25, 25)
     assert manifest["utilization"]["DP16KD"]["used"] > 0
+
+
+@pytest.mark.sweep
+def test_ulx3s_network_on_images(tmp_path):
+    """Windows with padding in the FPGA's memories, codes of two bits, a pooling: the netlist is the golden model's."""
+    nodes = (
+        Conv("conv", "input", RNG.integers(0, 2, (4, 3, 3, 3)).astype(np.uint8), padding=(1, 1, 1, 1)),
+        Threshold("codes", "conv", np.sort(RNG.integers(-40, 41, (4, 3)), axis=1)),
+        MaxPool("max", "codes", (2, 2), (2, 2)),
+        Dense("scores", "max", RNG.integers(0, 2, (3, 24)).astype(np.uint8)),
+    )
+    network = Network(InputType((3, 4, 6), 3), nodes, "scores")
+    plan = Plan((LayerPlan(2, 3, 2, rows=2), LayerPlan(3, 4)), 3)
+
+    def check(netlist, design):
+        check_netlist(netlist, tmp_path / "simulator", "ecp5", design.parameters.divisor, network)
+
+    manifest = build(network, find_board("ulx3s-85f"), tmp_path / "out", plan=plan, check=check)
+    assert manifest["content_hash"] == network.content_hash and manifest["plan"]["layers"][0]["rows"] == 2
+    assert {"l0_w0.mem", "l0_t.mem", "l0_t_row1.mem"} <= set(manifest["inputs"])
 
 
 def fake_tools(monkeypatch, tmp_path, *, report=None, log="", status=0):
