@@ -186,9 +186,7 @@ def _watch(run: Path, progress: Callable[[int], object] | None) -> Callable[[], 
     return end
 
 
-def _build_verilator(
-    verilog: Sequence[Path], folder: Path, top: str, defines: Mapping[str, str], wave: bool
-) -> Path:
+def _build_verilator(verilog: Sequence[Path], folder: Path, top: str, defines: Mapping[str, str], wave: bool) -> Path:
     import cocotb_tools.config
 
     folder = folder / ("verilator-wave" if wave else "verilator")
