@@ -100,7 +100,7 @@ def fold_norm(
         )
         if gamma == 0:
             reached = [beta >= step if inclusive else beta > step for step, inclusive in steps]
-            thresholds[channel] = [value.low if now else beyond for now in reached]
+            thresholds[channel] = [value.low if met else beyond for met in reached]
             continue
         spread = variance + Fraction(norm.eps)
         center = meaning.divisor * mean - meaning.offset(channel)
