@@ -1,9 +1,10 @@
 """The shipped networks reach the accuracies that the documentation states, picture by picture."""
 
 import atexit
-import lzma
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -33,13 +34,12 @@ FOLDERS = {"digits": None, "cifar10": "cifar-10-batches-bin"}
 
 
 @cache
-def unpacked(archive: Path, files: str) -> Path:
-    """Return a data folder with the test pictures of a compressed archive, or one that is empty."""
+def unpacked(unpacker: Path) -> Path:
+    """Return a data folder with what a script lays out for its argument `cifar10`, or one that is empty."""
     folder = Path(tempfile.mkdtemp(prefix="signfold-cifar10-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    if archive.is_file():
-        (folder / files).mkdir()
-        (folder / files / "test_batch.bin").write_bytes(lzma.decompress(archive.read_bytes()))
+    if unpacker.is_file():
+        subprocess.run([sys.executable, unpacker, folder, "cifar10"], check=True, capture_output=True)
     return folder
 
 
@@ -48,8 +48,8 @@ def frames(network: Network, split: str, limit: int | None = None) -> tuple[np.n
     data = network.metadata["dataset"]
     folder = Path(os.environ.get("SIGNFOLD_DATA") or Path(__file__).parents[4] / "shared" / "data")
     files = FOLDERS.get(data, data)
-    if data == "cifar10" and split == "test" and not (folder / files).is_dir():
-        folder = unpacked(folder / "cifar10" / "test_batch.bin.xz", files)
+    if data == "cifar10" and not (folder / files).is_dir():
+        folder = unpacked(folder / "unpack.py")
     if files is not None and not (folder / files).is_dir():
         pytest.skip(f"no {data} files: set SIGNFOLD_DATA to a folder made by `signfold data download {data}`")
     return frames_for(network, load(data, folder), split, limit)
