@@ -31,11 +31,12 @@ class _Module:
 def canonical(rtlil: str, *, keep_modules: Collection[str] = (), keep_wires: Collection[str] = ()) -> str:
     r"""Bring a design into the form that its own text determines.
 
-    Amaranth writes one module an instance. Here, of modules with the same text after the same has been done to the
-    modules inside them, the first is kept and instantiated in place of the others. To that end second names of a net
-    go, ports that have no name of their own are counted, and ports are ordered (clock, reset, then by name), which
-    also keeps a change in one module out of the text of others. Dots in module names become double underscores, so
-    that no module name needs an escape.
+    Amaranth writes one module an instance, except of what `signfold.hw.shared` shares. Here, of modules with the same
+    text after the same has been done to the modules inside them, the first is kept and instantiated in place of the
+    others. To that end second names of a net go, ports that have no name of their own are counted, and ports are
+    ordered (clock, reset, then by name), which also keeps a change in one module out of the text of others. Dots in
+    module names become double underscores, so that no module name needs an escape. Instances of what is no module of
+    the design, primitives of a fabric, stay as they are.
 
     Parameters
     ----------
@@ -61,9 +62,11 @@ def canonical(rtlil: str, *, keep_modules: Collection[str] = (), keep_wires: Col
     stands_for: dict[str, str] = {}
     seen: dict[tuple[str, ...], str] = {}
     # Parents come before their children in Amaranth's output, and a parent can only be compared once its children are.
+    top = next(iter(modules), "")
     for name in reversed(modules):
         module = modules[name]
-        wires = {f"\\{wire}" for wire in keep_wires} if name.count(".") == 1 else set()
+        stage = name.count(".") == 1 and name.startswith(f"{top}.")
+        wires = {f"\\{wire}" for wire in keep_wires} if stage else set()
         module.body = _reconnect(_drop_aliases(module.body, wires), modules, stands_for)
         _rename_ports(module)
         _claim_names(module, wires)
@@ -160,7 +163,8 @@ def _reconnect(body: list[str], modules: dict[str, _Module], stands_for: dict[st
     lines = []
     names: dict[str, str] = {}
     for line in body:
-        if match := _CELL.fullmatch(line):
+        # What is no module of the design is a primitive of the fabric.
+        if (match := _CELL.fullmatch(line)) and match[1] in modules:
             names = modules[match[1]].port_names
             line = f"  cell \\{stands_for[match[1]]} {match[2]}"
         elif line == "  end":

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from amaranth._toolchain.yosys import find_yosys
-from amaranth.back import rtlil
 from amaranth.hdl import Elaboratable
 
 from signfold.hw.canonical import canonical
 from signfold.hw.rom import RomParameters
+from signfold.hw.shared import ModuleLibrary
 
 __all__ = ["LINT_WAIVERS", "MEMORY_DIRECTORY_MACRO", "MEMORY_MACRO", "convert"]
 
@@ -90,9 +90,7 @@ def convert(
         if rom.name in expected:
             raise ValueError(f"ROM names must differ, but {rom.name!r} occurs twice")
         expected[rom.name] = rom
-    design = canonical(
-        rtlil.convert(component, name=name, emit_src=False), keep_modules=expected.keys(), keep_wires=keep_wires
-    )
+    design = canonical(ModuleLibrary(name).convert(component), keep_modules=expected.keys(), keep_wires=keep_wires)
     text = _write_verilog(design)
     return "\n".join([*_preamble(header), *_replaceable_roms(text, expected), ""])
 
