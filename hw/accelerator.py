@@ -8,13 +8,12 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from signfold.hw.engine_core import EngineCore
 from signfold.hw.gearbox import gearboxes
 from signfold.hw.pixels import PixelParameters
 from signfold.hw.rom import RomParameters
 from signfold.hw.score import ScoreParameters
 from signfold.hw.shapes import beat_layout, result_layout
-from signfold.hw.threshold_stage import ThresholdStageParameters
+from signfold.hw.stage import Stage
 from signfold.hw.timing import scheduled
 
 __all__ = ["Accelerator", "AcceleratorConfig"]
@@ -28,8 +27,9 @@ class AcceleratorConfig:
     ----------
     pixels : PixelParameters
         Input stage.
-    layers : tuple of EngineCore and ThresholdStageParameters
-        Engines, and thresholds that stand alone, in order; the last one's sums are the scores. ROM names must differ.
+    layers : tuple of Stage
+        Engines, hardwired layers and thresholds that stand alone, in order; the last one's sums are the scores. ROM
+        names must differ.
     scores : ScoreParameters
         Output stage.
 
@@ -40,7 +40,7 @@ class AcceleratorConfig:
     """
 
     pixels: PixelParameters
-    layers: tuple[EngineCore | ThresholdStageParameters, ...]
+    layers: tuple[Stage, ...]
     scores: ScoreParameters
 
     def __post_init__(self):
@@ -56,7 +56,7 @@ class AcceleratorConfig:
                 raise ValueError(f"layer {k} must read codes of {bits} bits, those of {what}, not {layer.input_bits!r}")
             elements, bits, what = layer.positions * layer.channels, layer.output_bits, f"layer {k}"
         final = self.layers[-1]
-        if not isinstance(final, EngineCore) or final.thresholds is not None:
+        if final.thresholds is not None:
             raise ValueError(f"layer {len(self.layers) - 1} must not have thresholds: its sums are the scores")
         expected = (elements, bits, final.output_step, final.origin)
         have = (self.scores.classes, self.scores.sum_width, self.scores.step, self.scores.origin)
@@ -77,8 +77,7 @@ class AcceleratorConfig:
             packets = chain[-1][2]
             gears = gearboxes(layer.input_elements // packets, layer.input_bits, lanes, layer.input_lanes)
             chain += [(f"gearbox_{k}_{g}", gear, packets) for g, gear in enumerate(gears)]
-            name = f"engine_{k}" if isinstance(layer, EngineCore) else f"thresholds_{k}"
-            chain.append((name, layer, layer.positions))
+            chain.append((f"{layer.kind}_{k}", layer, layer.positions))
             lanes = layer.lanes
         gears = gearboxes(self.layers[-1].channels, self.scores.sum_width, lanes, 1)
         chain += [(f"gearbox_{len(self.layers)}_{g}", gear, chain[-1][2]) for g, gear in enumerate(gears)]
@@ -98,8 +97,7 @@ class AcceleratorConfig:
     @property
     def settling(self) -> int:
         """Cycles after reset until every stage waits for input: windows first read what lies around the image."""
-        engines = [layer for layer in self.layers if isinstance(layer, EngineCore)]
-        return 4 + max(engine.feeder.play_words for engine in engines)
+        return 4 + max(layer.settling for layer in self.layers)
 
     @cached_property
     def latency(self) -> int:
@@ -125,7 +123,7 @@ class AcceleratorConfig:
         intervals = [self.pixels.beats, self.scores.classes]
         for name, parameters, packets in self._chain:
             if name not in ("pixels", "scores"):
-                intervals.append(parameters.interval * (1 if isinstance(parameters, EngineCore) else packets))
+                intervals.append(parameters.interval * (1 if isinstance(parameters, Stage) else packets))
         return max(intervals)
 
     def compute(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -139,10 +137,7 @@ class AcceleratorConfig:
         """
         values = [self.pixels.compute(frames)]
         for layer in self.layers:
-            value = values[-1]
-            if not isinstance(layer, EngineCore):
-                value = value.reshape(len(value), -1, layer.channels)
-            values.append(layer.compute(value))
+            values.append(layer.compute(values[-1]))
         return values
 
     def create(self) -> "Accelerator":

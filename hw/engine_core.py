@@ -16,14 +16,15 @@ from signfold.hw.image import border_classes
 from signfold.hw.lane_array import LaneArrayParameters
 from signfold.hw.rom import RomParameters
 from signfold.hw.shapes import beat_layout
+from signfold.hw.stage import Stage
 from signfold.hw.stream import QueueParameters
 from signfold.hw.threshold import ThresholdParameters
-from signfold.hw.timing import Scheduled, Timing
+from signfold.hw.timing import Timing
 
 __all__ = ["EngineCore"]
 
 
-class EngineCore(Scheduled):
+class EngineCore(Stage):
     """Base of the parameters of engines.
 
     An engine takes positions, one packet each, and gives positions. The array counts u, unsigned, where the network has
@@ -83,11 +84,6 @@ class EngineCore(Scheduled):
     def input_bits(self) -> int:
         """Width of an input code."""
         return self.feeder.storage.bits
-
-    @property
-    @abstractmethod
-    def input_elements(self) -> int:
-        """Codes of a frame at the input."""
 
     @property
     def rows(self) -> int:
@@ -166,6 +162,11 @@ class EngineCore(Scheduled):
         lifetime = words + self.pipeline + groups + QueueParameters.LATENCY + self.feeder.storage.DELAY + 1
         depth = groups * (-(-lifetime // words) + 2) + (self.beats if self.rows > 1 else 0)
         return QueueParameters(beat_layout(self.lanes, self.output_bits), depth)
+
+    @property
+    def settling(self) -> int:
+        """Most cycles after reset until the engine waits for input: windows read what lies around the image."""
+        return self.feeder.play_words
 
     @property
     def interval(self) -> int:

@@ -11,15 +11,16 @@ from amaranth.lib.wiring import In, Out
 from signfold.hw.check import check_integer
 from signfold.hw.rom import RomParameters
 from signfold.hw.shapes import beat_layout
+from signfold.hw.stage import Stage
 from signfold.hw.stream import QueueParameters
 from signfold.hw.threshold import ThresholdParameters
-from signfold.hw.timing import Beats, Scheduled, Timing
+from signfold.hw.timing import Beats, Timing
 
 __all__ = ["ThresholdStage", "ThresholdStageParameters"]
 
 
 @dataclass(frozen=True, eq=False)
-class ThresholdStageParameters(Scheduled):
+class ThresholdStageParameters(Stage):
     """Thresholds between two streams.
 
     Parameters
@@ -38,6 +39,8 @@ class ThresholdStageParameters(Scheduled):
     unit: ThresholdParameters
     positions: int = 1
 
+    kind = "thresholds"
+
     def __post_init__(self):
         if not isinstance(self.unit, ThresholdParameters):
             raise TypeError(f"threshold unit must be ThresholdParameters, not {self.unit!r}")
@@ -50,6 +53,11 @@ class ThresholdStageParameters(Scheduled):
     def channels(self) -> int:
         """Number of channels."""
         return self.unit.channels
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """Thresholds of the unit."""
+        return self.unit.thresholds
 
     @property
     def input_elements(self) -> int:
@@ -85,8 +93,8 @@ class ThresholdStageParameters(Scheduled):
 
     @property
     def interval(self) -> int:
-        """Cycles from one position to the next without back-pressure: its beats."""
-        return self.unit.beats
+        """Cycles from one frame to the next without back-pressure: its beats."""
+        return self.positions * self.unit.beats
 
     @property
     def latency(self) -> int:
@@ -99,8 +107,9 @@ class ThresholdStageParameters(Scheduled):
         return self.unit.roms
 
     def compute(self, sums: np.ndarray) -> np.ndarray:
-        """Return the codes of the sums; see `ThresholdParameters.compute`."""
-        return self.unit.compute(sums)
+        """Return the codes of the sums (frames x ... of positions x channels), frames x positions x channels."""
+        sums = np.asarray(sums)
+        return self.unit.compute(sums.reshape(len(sums), -1, self.channels))
 
     def timing(self, source: Timing) -> Timing:
         """Yield the cycles at which output beats become available; see `signfold.hw.timing`."""

@@ -41,7 +41,7 @@ def test_threshold_stage(channels, lanes, bits, border, pace_in, pace_out):
     assert run.outputs == expected
     if pace_in == pace_out == 0:
         assert run.output_cycles == [parameters.latency + beat for beat in range(len(inputs))]
-        assert len(inputs) == 4 * 9 * parameters.interval
+        assert len(inputs) == 4 * parameters.interval
 
 
 def test_wrong_parameters():
