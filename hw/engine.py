@@ -48,6 +48,8 @@ class EngineParameters(EngineCore):
         Rows of the array: positions worked on at once; divides the output's width.
     slack : int
         Positions stored beyond what windows need by themselves; see `signfold.hw.slack`.
+    memory : str
+        Where the weights lie: a style of `RomParameters`.
 
     Raises
     ------
@@ -66,6 +68,7 @@ class EngineParameters(EngineCore):
     image: ImageGeometry | None = None
     rows: int = 1
     slack: int = 0
+    memory: str = "auto"
 
     def __post_init__(self):
         check_identifier("engine name", self.name)
@@ -193,6 +196,7 @@ class EngineParameters(EngineCore):
                 f"{self.name}_w{group}",
                 self.hop * self.array.cell.weight_width,
                 tuple(int.from_bytes(word.tobytes(), "little") for word in packed[group]),
+                self.memory,
             )
             for group in range(self.array.groups)
         )

@@ -49,6 +49,8 @@ class LaneEngineParameters(EngineCore):
         "max": 1 for each channel whose code is complemented after the pooling.
     slack : int
         Positions stored beyond what windows need by themselves; see `signfold.hw.slack`.
+    memory : str
+        Where the weights lie: a style of `RomParameters`.
 
     Raises
     ------
@@ -70,6 +72,7 @@ class LaneEngineParameters(EngineCore):
     input_origin: int | None = None
     inverted: np.ndarray | None = None
     slack: int = 0
+    memory: str = "auto"
 
     def __post_init__(self):
         check_identifier("engine name", self.name)
@@ -172,7 +175,8 @@ class LaneEngineParameters(EngineCore):
         grid = grid.transpose((1, 3, 2, 0) if self.planes.space else (1, 0, 3, 2))
         packed = np.packbits(grid.reshape(self.feeder.sequencer.addresses, -1), axis=1, bitorder="little")
         width = self.lanes * self.array.cell.weight_width
-        return (RomParameters(f"{self.name}_w0", width, tuple(int.from_bytes(w.tobytes(), "little") for w in packed)),)
+        words = tuple(int.from_bytes(word.tobytes(), "little") for word in packed)
+        return (RomParameters(f"{self.name}_w0", width, words, self.memory),)
 
     def compute(self, codes: np.ndarray) -> np.ndarray:
         """Return codes, or sums as they go out, for input codes (frames x positions in raster order x channels).

@@ -9,10 +9,14 @@ from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_identifier, check_integer
 
-__all__ = ["BLOCK_BITS", "Rom", "RomParameters"]
+__all__ = ["BLOCK_BITS", "ROM_STYLES", "Rom", "RomParameters"]
 
-#: Tables of at least this many bits go into block RAM.
+#: Tables of at least this many bits go into block RAM, unless their style says otherwise.
 BLOCK_BITS = 1024
+
+#: Where a table may lie, and the attribute that tells synthesis so ("distributed" would ask Yosys for LUTs that are
+#: written to).
+ROM_STYLES = {"auto": None, "block": "block", "lut": "logic"}
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,9 @@ class RomParameters:
         Width of a word in bits, at least 1.
     words : tuple of int
         Contents from address 0 on, each in 0 .. 2**width - 1; at least one.
+    style : str
+        "block": in block RAM. "lut": in lookup tables. "auto": in block RAM from `BLOCK_BITS` bits on, else wherever
+        synthesis likes. It changes neither contents nor cycles.
 
     Raises
     ------
@@ -37,15 +44,27 @@ class RomParameters:
     name: str
     width: int
     words: tuple[int, ...]
+    style: str = "auto"
 
     def __post_init__(self):
         check_identifier("ROM name", self.name)
         check_integer("ROM width", self.width, minimum=1)
+        if self.style not in ROM_STYLES:
+            raise ValueError(f"ROM style must be one of {', '.join(map(repr, ROM_STYLES))}, not {self.style!r}")
         if len(self.words) == 0:
             raise ValueError(f"ROM {self.name!r} must hold at least one word")
         for address, word in enumerate(self.words):
             if not 0 <= word < 1 << self.width:
                 raise ValueError(f"ROM {self.name!r} word {address} must fit {self.width} bits, not {word!r}")
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Attributes of the memory for synthesis."""
+        style = ROM_STYLES[self.style]
+        # Synthesis by itself turns tables of a few kilobits into logic, at hundreds of LUTs each.
+        if self.style == "auto" and self.width * self.depth >= BLOCK_BITS:
+            style = "block"
+        return {} if style is None else {"rom_style": style}
 
     @property
     def depth(self) -> int:
@@ -94,9 +113,7 @@ class Rom(wiring.Component):
     def elaborate(self, platform):
         p = self.parameters
         m = Module()
-        # Synthesis by itself turns tables of a few kilobits into logic, at hundreds of LUTs each.
-        attributes = {"rom_style": "block"} if p.width * p.depth >= BLOCK_BITS else {}
-        memory = Memory(shape=unsigned(p.width), depth=p.depth, init=p.words, attrs=attributes)
+        memory = Memory(shape=unsigned(p.width), depth=p.depth, init=p.words, attrs=p.attributes)
         m.submodules.memory = memory
         port = memory.read_port()
         m.d.comb += [port.addr.eq(self.address), self.data.eq(port.data)]
