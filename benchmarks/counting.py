@@ -185,7 +185,8 @@ def _lone_carry_bits(cells: Iterable[Mapping[str, Any]], ports: Mapping[str, Any
         if cell["type"] != "CARRY4":
             continue
         pins = cell["connections"]
-        used = [any(bit in read for port in ("O", "CO") for bit in pins[port][n : n + 1]) for n in range(4)]
+        results = [[*pins["O"][n : n + 1], *pins["CO"][n : n + 1]] for n in range(4)]
+        used = [any(isinstance(bit, int) and bit in read for bit in bits) for bits in results]
         for n in range(4):
             select = pins["S"][n]
             if any(used[n:]) and (select not in tables or select in taken):
