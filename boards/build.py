@@ -140,7 +140,7 @@ def build(
     frequency = board.reference if pll is None else pll.output
     divisor = _divisor(frequency, baud)
     synthesis, place, pack = _steps(board, seed)
-    plan = default_plan(network) if plan is None else plan
+    plan = default_plan(network, fabric=board.family) if plan is None else plan
     tell("gateware")
     design = generate_hosted(network, plan, divisor)
     inputs = _write_inputs(board, pll, design, work)
@@ -168,7 +168,7 @@ def build(
         "board": board.name,
         "device": board.device,
         "content_hash": network.content_hash,
-        "plan": {"lanes": plan.lanes, "layers": [asdict(layer) for layer in plan.layers]},
+        "plan": {"lanes": plan.lanes, "fabric": plan.fabric, "layers": [asdict(layer) for layer in plan.layers]},
         "geometry": {**asdict(geometry), "identity": geometry.identity.hex()},
         "clock_mhz": frequency / 1e6,
         "fmax_mhz": timing.achieved,

@@ -10,6 +10,8 @@ from amaranth.lib.wiring import In, Out
 from signfold.hw.cell import CellParameters
 from signfold.hw.check import check_integer
 from signfold.hw.delay import delayed
+from signfold.hw.fabric import FABRICS, Fabric
+from signfold.hw.parity import ParityParameters
 from signfold.hw.planes import PlaneParameters
 
 __all__ = ["ArrayParameters", "SystolicArray"]
@@ -36,6 +38,8 @@ class ArrayParameters:
         Pipeline registers between XNOR and accumulator.
     planes : PlaneParameters
         Bit planes.
+    fabric : Fabric
+        What the cells are made of.
 
     Raises
     ------
@@ -50,6 +54,7 @@ class ArrayParameters:
     hop: int = 1
     stages: int = 1
     planes: PlaneParameters = PlaneParameters()
+    fabric: Fabric = FABRICS["plain"]
 
     def __post_init__(self):
         check_integer("rows", self.rows, minimum=1)
@@ -68,7 +73,22 @@ class ArrayParameters:
     @property
     def cell(self) -> CellParameters:
         """Parameters of each cell."""
-        return CellParameters(self.simd, self.words, self.stages, self.planes)
+        return CellParameters(self.simd, self.words, self.stages, self.planes, self.fabric, self.encoded)
+
+    @property
+    def encoded(self) -> bool:
+        """Whether cells work on words as prefix parities, which weight tables then hold: see `signfold.hw.parity`."""
+        return 0 < self.fabric.encode_columns <= self.cols and self.simd > 1
+
+    @property
+    def encoder(self) -> ParityParameters:
+        """Parameters of the encoder at the left end of each row."""
+        return ParityParameters(self.simd, self.planes.activation_lanes)
+
+    @property
+    def lead(self) -> int:
+        """Cycles from a word at the input to the same word at the first cells."""
+        return self.encoder.LATENCY if self.encoded else 0
 
     @property
     def pass_words(self) -> int:
@@ -83,11 +103,11 @@ class ArrayParameters:
     @property
     def latency(self) -> int:
         """Cycles from the last word of a pass to the first sums of row 0."""
-        return self.stages + 1 + self.groups - 1
+        return self.lead + self.stages + 1 + self.groups - 1
 
     def weight_delay(self, group: int) -> int:
         """Cycles from a word to the moment that the weights of column group `group` are due: group 0 last."""
-        return self.groups - 1 - group
+        return self.lead + self.groups - 1 - group
 
     def compute(self, words: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Return the agreements of one pass.
@@ -138,7 +158,7 @@ class SystolicArray(wiring.Component):
         It is the first of a play before which the sums count twice.
     weights : In(array of groups x (hop * cell.weight_width) bits)
         Weight words of a column group, column b * hop in the low bits; for the word of cycle t due in cycle
-        t + weight_delay(b).
+        t + weight_delay(b). Where the array is `encoded`, as `signfold.hw.parity.weight_parities` makes them.
     sums : Out(array of rows x hop sums)
         Agreements of one column group a row.
     done : Out(rows)
@@ -163,14 +183,20 @@ class SystolicArray(wiring.Component):
     def elaborate(self, platform):
         p = self.parameters
         m = Module()
-        weights = [self.weights[p.weight_delay(j)] for j in range(p.groups)]
+        weights = [self.weights[p.groups - 1 - j] for j in range(p.groups)]
         control = Cat(self.valid, self.first, self.last, self.double)[: 4 if len(p.planes.plays) > 1 else 3]
+        # A cell wants them with the count of their word.
+        control = delayed(m, control, p.lead + p.stages, "control")
         for r in range(p.rows):
             # Row r works r cycles behind row 0, because the weights reach it r cycles later.
             if r > 0:
                 control = delayed(m, control, 1, f"control_{r}")
                 weights = [delayed(m, w, 1, f"weights_{r}_{j}") for j, w in enumerate(weights)]
             word = delayed(m, self.words[r], r, f"word_{r}")
+            if p.encoded:
+                m.submodules[f"encoder_{r}"] = encoder = p.encoder.create()
+                m.d.comb += encoder.word.eq(word)
+                word = encoder.parities
             self._elaborate_row(m, r, word, control, weights)
         return m
 
@@ -182,10 +208,10 @@ class SystolicArray(wiring.Component):
             if j > 0:
                 word = delayed(m, word, 1, f"word_{r}_{j}")
                 control = delayed(m, control, 1, f"control_{r}_{j}")
-            valid, first, last, *double = delayed(m, control, p.stages, f"staged_{r}_{j}")
+            valid, first, last, *double = control
             totals = []
             for lane in range(p.hop):
-                column = p.weight_delay(j) * p.hop + lane
+                column = (p.groups - 1 - j) * p.hop + lane
                 m.submodules[f"cell_{r}_{column}"] = cell = p.cell.create()
                 m.d.comb += [
                     cell.activations.eq(word),

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Module, Mux
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from signfold.hw.accumulator import AccumulatorParameters
 from signfold.hw.check import check_integer
+from signfold.hw.fabric import FABRICS, Fabric
 from signfold.hw.planes import PlaneParameters
 from signfold.hw.popcount import PopcountParameters
 
@@ -31,6 +33,10 @@ class CellParameters:
         Pipeline registers between the XNOR and the accumulator.
     planes : PlaneParameters
         Bit planes: the plays of a pass, or the planes that a word holds.
+    fabric : Fabric
+        What the cell is made of.
+    encoded : bool
+        Words come as prefix parities; see `signfold.hw.parity`.
 
     Raises
     ------
@@ -42,6 +48,8 @@ class CellParameters:
     words: int
     stages: int = 1
     planes: PlaneParameters = PlaneParameters()
+    fabric: Fabric = FABRICS["plain"]
+    encoded: bool = False
 
     def __post_init__(self):
         check_integer("simd", self.simd, minimum=1)
@@ -50,8 +58,14 @@ class CellParameters:
 
     @property
     def popcount(self) -> PopcountParameters:
-        """Parameters of the popcounts inside."""
-        return PopcountParameters(self.simd, self.stages)
+        """Parameters of the popcount inside."""
+        return PopcountParameters(self.simd, self.stages, self.planes, self.fabric, self.encoded)
+
+    @property
+    def accumulator(self) -> AccumulatorParameters:
+        """Parameters of the accumulator inside."""
+        doubles = any(play.double for play in self.planes.plays)
+        return AccumulatorParameters(self.sum_width, self.popcount.part_widths, doubles, self.fabric)
 
     @property
     def activation_width(self) -> int:
@@ -68,22 +82,15 @@ class CellParameters:
         """Width of the accumulator in bits: holds 0 .. words * simd * planes.top."""
         return (self.words * self.simd * self.planes.top).bit_length()
 
-    @property
-    def counted(self) -> tuple[tuple[int, int, int], ...]:
-        """Plane of the activation word, of the weight word, and scale of each popcount."""
-        return self.planes.pairs if self.planes.space else ((0, 0, 1),)
-
     def compute(self, activations: list[int], weights: list[int]) -> int:
-        """Return the agreements of a pass, each times its scale, for its words of all plays in order."""
-        mask = (1 << self.simd) - 1
+        """Return the agreements of a pass, each times its scale, for its words of all plays in order, not encoded."""
         plays = self.planes.plays
         words = len(activations) // len(plays)
         total = 0
         for k, (a, w) in enumerate(zip(activations, weights, strict=True)):
             if k % words == 0 and plays[k // words].double:
                 total *= 2
-            for i, j, scale in self.counted:
-                total += scale * (~(a >> i * self.simd ^ w >> j * self.simd) & mask).bit_count()
+            total += self.popcount.compute(a, w)
         return total
 
     def create(self) -> "Cell":
@@ -133,17 +140,15 @@ class Cell(wiring.Component):
     def elaborate(self, platform):
         p = self.parameters
         m = Module()
-        counts = []
-        for k, (i, j, scale) in enumerate(p.counted):
-            m.submodules["popcount" if k == 0 else f"popcount_{k}"] = popcount = p.popcount.create()
-            bits = self.activations.word_select(i, p.simd) ^ self.weights.word_select(j, p.simd)
-            m.d.comb += popcount.word.eq(~bits)
-            counts.append(popcount.count * scale if scale > 1 else popcount.count)
-        with m.If(self.accumulate):
-            so_far = self.total
-            if len(p.planes.plays) > 1:
-                so_far = Mux(self.double, self.total << 1, self.total)
-            # Masking the old total costs no logic: the gate sits in the adder's own tables.
-            kept = so_far & (~self.restart).replicate(len(self.total))
-            m.d.sync += self.total.eq(sum(counts, start=kept))
+        m.submodules.popcount = popcount = p.popcount.create()
+        m.submodules.accumulator = accumulator = p.accumulator.create()
+        m.d.comb += [
+            popcount.activations.eq(self.activations),
+            popcount.weights.eq(self.weights),
+            *(to.eq(part) for to, part in zip(accumulator.parts, popcount.parts, strict=True)),
+            accumulator.accumulate.eq(self.accumulate),
+            accumulator.restart.eq(self.restart),
+            accumulator.double.eq(self.double),
+            self.total.eq(accumulator.total),
+        ]
         return m

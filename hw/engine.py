@@ -8,8 +8,10 @@ import numpy as np
 from signfold.hw.array import ArrayParameters
 from signfold.hw.check import check_identifier, check_integer, frozen_array
 from signfold.hw.engine_core import EngineCore
+from signfold.hw.fabric import FABRICS, Fabric
 from signfold.hw.feeder import FeederParameters
 from signfold.hw.image import ImageGeometry
+from signfold.hw.parity import weight_parities
 from signfold.hw.planes import PlaneParameters
 from signfold.hw.replay import ReplayParameters
 from signfold.hw.rom import RomParameters
@@ -50,6 +52,8 @@ class EngineParameters(EngineCore):
         Positions stored beyond what windows need by themselves; see `signfold.hw.slack`.
     memory : str
         Where the weights lie: a style of `RomParameters`.
+    fabric : Fabric
+        What the array is made of.
 
     Raises
     ------
@@ -69,6 +73,7 @@ class EngineParameters(EngineCore):
     rows: int = 1
     slack: int = 0
     memory: str = "auto"
+    fabric: Fabric = FABRICS["plain"]
 
     def __post_init__(self):
         check_identifier("engine name", self.name)
@@ -148,7 +153,8 @@ class EngineParameters(EngineCore):
     @cached_property
     def array(self) -> ArrayParameters:
         """Parameters of the array."""
-        return ArrayParameters(self.rows, self.cols, self.simd, self.words, self.hop, self.stages, self.planes)
+        size = (self.rows, self.cols, self.simd, self.words, self.hop)
+        return ArrayParameters(*size, self.stages, self.planes, self.fabric)
 
     @cached_property
     def feeder(self) -> FeederParameters:
@@ -180,12 +186,15 @@ class EngineParameters(EngineCore):
         """One table a column group, addressed as `SequencerParameters` says.
 
         Column b * hop + lane of pass p works on channel p * cols + b * hop + lane; its word lies in bits
-        lane * cell.weight_width on. Bits past the input channels and columns past the channels hold 0.
+        lane * cell.weight_width on. Bits past the input channels and columns past the channels hold 0. Where the array
+        is `encoded`, the words are then turned into prefix parities.
         """
         per_tap = self.words // self.taps
         padded = np.zeros((self.passes * self.cols, self.taps, per_tap * self.simd), np.int64)
         padded[: self.channels, :, : self.inputs] = self.weights
         planes = self.planes.weight_bits(padded)
+        if self.array.encoded:
+            planes = weight_parities(planes.reshape(*planes.shape[:2], self.words, self.simd))
         grid = planes.reshape(len(planes), self.passes, self.array.groups, self.hop, self.words, self.simd)
         # To group, then address (pass, plane in time, word), then bit (lane, plane in space, bit of the word).
         order = (2, 1, 4, 3, 0, 5) if self.planes.space else (2, 1, 0, 4, 3, 5)

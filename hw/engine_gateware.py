@@ -101,6 +101,7 @@ class Engine(wiring.Component):
     def _connect_weights(self, m, address, array):
         """Place one ROM a column group; the address travels beside the words."""
         p = self.parameters
+        address = delayed(m, address, p.array.lead, "address")
         for group, parameters in reversed(list(enumerate(p.weight_roms))):
             m.submodules[parameters.name] = rom = parameters.create()
             m.d.comb += [rom.address.eq(address), array.weights[group].eq(rom.data)]

@@ -59,6 +59,8 @@ class LaneArrayParameters:
     groups = 1
     #: Cycles from the last word of a pass to its sums.
     latency = 1
+    #: Cycles from a word at the input to the same word at the lanes.
+    lead = 0
 
     @property
     def cell(self) -> CellParameters:

@@ -1,27 +1,38 @@
-"""Counting set bits."""
+"""Counting the agreements of two words."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_integer
+from signfold.hw.compression import CompressorTree, adder_tree, counter_tree
+from signfold.hw.counter import added
+from signfold.hw.fabric import FABRICS, Fabric
+from signfold.hw.planes import PlaneParameters
 
 __all__ = ["Popcount", "PopcountParameters"]
 
 
 @dataclass(frozen=True)
 class PopcountParameters:
-    """Number of ones in a word.
+    """Number of bits in which an activation and a weight word agree, each times the scale of its planes.
 
     Parameters
     ----------
-    width : int
-        Bits of the word, at least 1.
+    simd : int
+        Bits of a plane of a word, at least 1.
     stages : int
-        Pipeline registers inside the adder tree, spread evenly over its levels; 0 makes it combinational. The last
-        register, if there is one, holds the result.
+        Pipeline registers, spread evenly over the levels of the tree; 0 makes it combinational. The last register, if
+        there is one, holds the result.
+    planes : PlaneParameters
+        Planes that a word holds side by side.
+    fabric : Fabric
+        What the tree is made of.
+    encoded : bool
+        The words come as prefix parities; see `signfold.hw.parity`.
 
     Raises
     ------
@@ -29,12 +40,17 @@ class PopcountParameters:
         If a parameter is of the wrong kind or out of range; the message names it.
     """
 
-    width: int
+    simd: int
     stages: int = 0
+    planes: PlaneParameters = PlaneParameters()
+    fabric: Fabric = FABRICS["plain"]
+    encoded: bool = False
 
     def __post_init__(self):
-        check_integer("popcount width", self.width, minimum=1)
+        check_integer("popcount width", self.simd, minimum=1)
         check_integer("popcount stages", self.stages, minimum=0, maximum=16)
+        if not isinstance(self.fabric, Fabric):
+            raise TypeError(f"popcount fabric must be a Fabric, not {self.fabric!r}")
 
     @property
     def latency(self) -> int:
@@ -42,21 +58,60 @@ class PopcountParameters:
         return self.stages
 
     @property
-    def count_width(self) -> int:
-        """Width of the count in bits."""
-        return self.width.bit_length()
+    def pairs(self) -> tuple[tuple[int, int, int], ...]:
+        """Plane of the activation word, of the weight word, and scale of each pair counted."""
+        return self.planes.pairs if self.planes.space else ((0, 0, 1),)
 
-    def compute(self, word: int) -> int:
-        """Return the number of ones in `word`."""
-        return word.bit_count()
+    @property
+    def largest(self) -> int:
+        """Largest count."""
+        return self.simd * sum(scale for _, _, scale in self.pairs)
+
+    @cached_property
+    def tree(self) -> CompressorTree:
+        """The counters."""
+        groups = []
+        for _, _, scale in self.pairs:
+            column = scale.bit_length() - 1
+            groups.append((*[0] * column, *self._leaves))
+        if not self.fabric.counters:
+            return adder_tree(groups, join=self.fabric.lut_inputs > 0)
+        return counter_tree([sum(column) for column in zip(*_aligned(groups), strict=True)])
+
+    @property
+    def _leaves(self) -> tuple[int, ...]:
+        """Bits of weight 1 and 2 that the first level makes of a pair of planes."""
+        if self.encoded:
+            return (1, self.simd // 2) if self.simd > 1 else (1,)
+        if self.fabric.counters and self.simd >= 3:
+            return (self.simd // 3 + self.simd % 3, self.simd // 3)
+        return (self.simd,)
+
+    @property
+    def part_widths(self) -> tuple[int, ...]:
+        """Bits of each number that goes out; their sum is the count."""
+        return tuple(part[-1][0] + 1 for part in self.tree.parts)
+
+    def compute(self, activations: int, weights: int) -> int:
+        """Return the count for words as they are, not encoded."""
+        mask = (1 << self.simd) - 1
+        return sum(
+            scale * (~(activations >> i * self.simd ^ weights >> j * self.simd) & mask).bit_count()
+            for i, j, scale in self.pairs
+        )
 
     def create(self) -> "Popcount":
         """Return the gateware."""
         return Popcount(self)
 
 
+def _aligned(groups: list[tuple[int, ...]]) -> list[list[int]]:
+    width = max(map(len, groups))
+    return [[*group, *[0] * (width - len(group))] for group in groups]
+
+
 class Popcount(wiring.Component):
-    """Adder tree over the bits of a word.
+    """Compressor tree over the agreements of two words.
 
     Latency `parameters.latency` cycles, throughput one word a cycle. No flow control. The pipeline registers are not
     reset to anything that matters: a count is meaningful `latency` cycles after its word.
@@ -64,57 +119,110 @@ class Popcount(wiring.Component):
     Parameters
     ----------
     parameters : PopcountParameters
-        Width and pipelining.
+        Widths, pipelining and fabric.
 
     Members
     -------
-    word : In(width)
-        Bits to count.
-    count : Out(count_width)
-        Number of ones, 0 .. width.
+    activations, weights : In
+        Words, plane by plane; with `encoded` as prefix parities of the activations and of the inverted weights.
+    part_0, part_1, ... : Out
+        Numbers whose sum is the count.
     """
 
     def __init__(self, parameters: PopcountParameters):
-        self.parameters = parameters
-        super().__init__({"word": In(parameters.width), "count": Out(parameters.count_width)})
+        self.parameters = p = parameters
+        members = {
+            "activations": In(p.simd * p.planes.activation_lanes),
+            "weights": In(p.simd * p.planes.weight_lanes),
+        }
+        members |= {f"part_{k}": Out(width) for k, width in enumerate(p.part_widths)}
+        super().__init__(members)
+
+    @property
+    def parts(self) -> list[Value]:
+        """The outputs."""
+        return [getattr(self, f"part_{k}") for k in range(len(self.parameters.part_widths))]
 
     def elaborate(self, platform):
         p = self.parameters
         m = Module()
-        # Level 0 adds three bits at a time: one full adder each, which every fabric maps onto two small tables.
-        bits = [self.word[i] for i in range(p.width)]
-        level = []
-        for i in range(0, p.width, 3):
-            leaf = Signal(range(min(3, p.width - i) + 1), name=f"leaf_{i}")
-            m.d.comb += leaf.eq(sum(bits[i + 1 : i + 3], start=bits[i]))
-            level.append((leaf, min(3, p.width - i)))
-        depth = 1 + max(0, (len(level) - 1).bit_length())
-        # Stage k of n registers the outputs of level ceil(k * depth / n).
+        bits = dict(enumerate(self._leaves(m)))
+        # Where words are encoded or read three bits at a time, making the leaves is a level of its own.
+        first = 1 if len(p._leaves) > 1 else 0
+        depth = max(1, first + len(p.tree.layers))
+        # Stage k of n registers what level ceil(k * depth / n) gives.
         registered = {-(-k * depth // p.stages) for k in range(1, p.stages + 1)} if p.stages else set()
-        surplus = p.stages - len(registered)
-        for index in range(1, depth + 1):
-            if index > 1:
-                level = self._add_pairs(m, level, index)
-            if index in registered:
-                level = [(self._register(m, value, f"r{index}_{i}"), top) for i, (value, top) in enumerate(level)]
-        count = level[0][0]
-        for index in range(surplus):
-            count = self._register(m, count, f"surplus_{index}")
-        m.d.comb += self.count.eq(count)
+        left = p.stages
+        for level in range(len(p.tree.layers) + 1):
+            for index, step in enumerate(p.tree.layers[level - 1] if level > 0 else ()):
+                total = self._count(m, step, [bits[bit] for bit in step.bits], f"l{level}_{index}")
+                bits |= {step.first + k: total[k] for k in range(step.counter.width)}
+            # Registers to spare go to the end.
+            registers = left if level == len(p.tree.layers) else int(level + first in registered)
+            left -= registers
+            for k in range(registers):
+                for bit in p.tree.alive(level):
+                    held = Signal(name=f"held{level}_{k}_{bit}")
+                    m.d.sync += held.eq(bits[bit])
+                    bits[bit] = held
+        for output, part in zip(self.parts, p.tree.parts, strict=True):
+            columns = dict(part)
+            m.d.comb += output.eq(Cat(bits[columns[k]] if k in columns else Signal() for k in range(len(output))))
         return m
 
-    @staticmethod
-    def _add_pairs(m, level, index):
-        sums = []
-        for i in range(0, len(level) - 1, 2):
-            top = level[i][1] + level[i + 1][1]
-            total = Signal(range(top + 1), name=f"sum{index}_{i // 2}")
-            m.d.comb += total.eq(level[i][0] + level[i + 1][0])
-            sums.append((total, top))
-        return sums + level[len(level) - len(level) % 2 :]
+    def _count(self, m, step, bits, name):
+        if not self.parameters.fabric.counters:
+            total = Signal(step.counter.width, name=name)
+            m.d.comb += total.eq(added(m, step.counter, bits, name))
+            return total
+        m.submodules[f"{step.counter.name}__{name}"] = counter = step.counter.create()
+        m.d.comb += counter.bits.eq(Cat(bits))
+        return counter.total
 
-    @staticmethod
-    def _register(m, value, name):
-        held = Signal(len(Cat(value)), name=name)
-        m.d.sync += held.eq(value)
-        return held
+    def _leaves(self, m) -> list[Value]:
+        """Return the first bits of each pair of planes, those of weight 1 before those of weight 2."""
+        p = self.parameters
+        leaves = []
+        columns: dict[int, list[Value]] = {}
+        for index, (i, j, scale) in enumerate(p.pairs):
+            bits = self.activations.word_select(i, p.simd) ^ self.weights.word_select(j, p.simd)
+            make = self._encoded if p.encoded else self._plain
+            made = make(m, bits, f"p{index}")
+            for k, column in enumerate(made):
+                columns.setdefault(scale.bit_length() - 1 + k, []).extend(column)
+            leaves += [bit for column in made for bit in column]
+        # Counters work on columns, adders on one pair after another.
+        return [bit for _, column in sorted(columns.items()) for bit in column] if p.fabric.counters else leaves
+
+    def _plain(self, m, bits, name):
+        p = self.parameters
+        agree = [Signal(name=f"{name}_x{k}") for k in range(p.simd)]
+        m.d.comb += Cat(agree).eq(~bits)
+        if len(p._leaves) == 1:
+            return [agree]
+        ones, twos = [], []
+        for k in range(0, p.simd - p.simd % 3, 3):
+            total = Signal(2, name=f"{name}_t{k}")
+            m.d.comb += total.eq(agree[k] + agree[k + 1] + agree[k + 2])
+            ones.append(total[0])
+            twos.append(total[1])
+        return [ones + agree[p.simd - p.simd % 3 :], twos]
+
+    def _encoded(self, m, bits, name):
+        """Return the parity of all agreements, and the carries of a chain of adders that would find it."""
+        p = self.parameters
+        parity = [Signal(name=f"{name}_p{k}") for k in range(p.simd)]
+        m.d.comb += Cat(parity).eq(bits)
+        carries = []
+        # A word of an odd number of bits has one to begin with, the others begin with a half adder.
+        for k in range(1 + p.simd % 2, p.simd, 2):
+            carry = Signal(name=f"{name}_c{k}")
+            x, y = parity[k - 1], parity[k] ^ parity[k - 1]
+            if k == 1:
+                m.d.comb += carry.eq(x & y)
+            else:
+                before = parity[k - 2]
+                x = x ^ before
+                m.d.comb += carry.eq((x & y) | (before & (x | y)))
+            carries.append(carry)
+        return [[parity[-1]], carries] if p.simd > 1 else [[parity[0]]]

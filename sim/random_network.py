@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from signfold.hw.fabric import FABRICS
 from signfold.hw.planes import PlaneParameters
 from signfold.sw.layers import network_layers
 from signfold.sw.network import Affine, Conv, Dense, InputType, Network, Threshold
@@ -85,7 +86,7 @@ def random_plan(rng: np.random.Generator, network: Network, *, widest: int = 24)
     # Beats do not cross positions.
     channels = network.input.elements if layers.flat or len(network.input.shape) != 3 else network.input.shape[0]
     lanes = [n for n in range(1, min(channels, widest) + 1) if channels % n == 0 or channels == network.input.elements]
-    return Plan(tuple(plans), int(rng.choice(lanes)))
+    return Plan(tuple(plans), int(rng.choice(lanes)), str(rng.choice(list(FABRICS))))
 
 
 def random_frames(rng: np.random.Generator, network: Network, count: int) -> np.ndarray:

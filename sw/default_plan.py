@@ -47,7 +47,9 @@ class _Work:
         return self.taps * self.inputs
 
 
-def default_plan(network: Network, *, lanes: int = 1, target_cycles: int | None = None) -> Plan:
+def default_plan(
+    network: Network, *, lanes: int = 1, target_cycles: int | None = None, fabric: str = "plain"
+) -> Plan:
     """Choose small arrays that keep up.
 
     Parameters
@@ -59,6 +61,8 @@ def default_plan(network: Network, *, lanes: int = 1, target_cycles: int | None 
     target_cycles : int, optional
         Cycles from frame to frame to reach. By default the input's own, ceil(elements / lanes), at least one a class;
         for networks on images no fewer than a frame's binary products / 1,024.
+    fabric : str
+        What the arrays are made of.
 
     Returns
     -------
@@ -103,7 +107,7 @@ def default_plan(network: Network, *, lanes: int = 1, target_cycles: int | None 
         upstream = best.pool or (best.cols if work.depthwise else best.hop)
         if not work.pools:
             upstream = best.cols if work.depthwise else best.hop
-    return Plan(tuple(plans), lanes)
+    return Plan(tuple(plans), lanes, fabric)
 
 
 def _works(layers: Layers) -> list[_Work]:

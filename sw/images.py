@@ -36,7 +36,8 @@ _MEANING = {
     "[(h*planes + j)*simd + i]: plane j of the weight of channel p*cols + group*hop + h for tap w // (words // taps) "
     "and input channel w % (words // taps)*simd + i. One plane: 1 is +1, 0 is -1. Else a code c of all planes stands "
     "for 2*c - (levels - 1); plane j is bit j of c, but for 3 levels c is the sum of the planes. Bits of channels or "
-    "inputs that do not exist are 0",
+    "inputs that do not exist are 0. Where parities is true, the word holds in place of bits i = 0 .. simd - 1 of a "
+    "plane the parities of the inverted bits 0 .. i",
     "thresholds": "word class*beats + b, bits [l*field_bits +: field_bits]: the middle threshold u of channel "
     "b*lanes + l, on counts; the highest bit of the code is 1 where the count is at least u. u = 2**(field_bits - 1) "
     "never fires; in reference_class others stand for the network's step*u - origin (one, or one a channel). "
@@ -137,6 +138,7 @@ def _weights(layer: int, stage: Any) -> list[dict[str, Any]]:
         geometry |= {"passes": stage.feeder.passes, "taps": stage.taps, "inputs": 1}
     planes = stage.planes
     geometry |= {"planes": planes.weight_planes, "levels": planes.weight_levels, "space": planes.space}
+    geometry |= {"parities": isinstance(stage, EngineParameters) and stage.array.encoded}
     return [
         _entry(rom, "weights", layer, {"channels": stage.channels, "group": group, **geometry})
         for group, rom in enumerate(stage.weight_roms)

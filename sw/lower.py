@@ -7,6 +7,7 @@ import numpy as np
 from signfold.hw.accelerator import AcceleratorConfig
 from signfold.hw.engine import EngineParameters
 from signfold.hw.engine_core import EngineCore
+from signfold.hw.fabric import Fabric, find_fabric
 from signfold.hw.image import ImageGeometry
 from signfold.hw.lane_engine import LaneEngineParameters
 from signfold.hw.pixels import PixelParameters
@@ -49,7 +50,7 @@ def lower(network: Network, plan: Plan) -> AcceleratorConfig:
         try:
             if layer.planned:
                 choice = next(choices)
-                stages.append(_matrix(f"l{k}", layer, choice, value, network))
+                stages.append(_matrix(f"l{k}", layer, choice, find_fabric(plan.fabric), value, network))
                 value.pool = choice.pool
                 planned += 1
             elif isinstance(layer.node, Threshold):
@@ -136,7 +137,7 @@ def _pixels(layers: Layers, lanes: int) -> PixelParameters:
 
 
 def _matrix(
-    name: str, layer: Layer, choice: LayerPlan, value: _Value, network: Network
+    name: str, layer: Layer, choice: LayerPlan, fabric: Fabric, value: _Value, network: Network
 ) -> EngineParameters | LaneEngineParameters:
     """Return the engine of a dense layer or a convolution."""
     node = layer.node
@@ -163,7 +164,17 @@ def _matrix(
     else:
         weights = _dense_weights(node, value, network)
     return EngineParameters(
-        name, weights, layer.thresholds, choice.cols, choice.simd, choice.hop, choice.stages, planes, image, choice.rows
+        name,
+        weights,
+        layer.thresholds,
+        choice.cols,
+        choice.simd,
+        choice.hop,
+        choice.stages,
+        planes,
+        image,
+        choice.rows,
+        fabric=fabric,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from signfold.hw.check import check_integer
+from signfold.hw.fabric import find_fabric
 from signfold.sw.errors import PlanError
 from signfold.sw.files import write_whole
 
@@ -74,23 +75,28 @@ class Plan:
         Arrays in network order.
     lanes : int
         Input codes of a beat.
+    fabric : str
+        What the arrays are made of; see `signfold.hw.fabric`.
 
     Raises
     ------
     TypeError, ValueError
-        If `lanes` is not a positive integer.
+        If `lanes` is not a positive integer, or there is no such fabric.
     """
 
     layers: tuple[LayerPlan, ...]
     lanes: int = 1
+    fabric: str = "plain"
 
     def __post_init__(self):
         check_integer("lanes", self.lanes, minimum=1)
+        find_fabric(self.fabric)
         object.__setattr__(self, "layers", tuple(self.layers))
 
     def to_toml(self) -> str:
         """Return the plan as text that a person can edit and `load` reads back."""
         lines = ["# Input codes of a beat.", f"lanes = {self.lanes}"]
+        lines += ["# What the arrays are made of.", f'fabric = "{self.fabric}"']
         for k, layer in enumerate(self.layers):
             lines += ["", f"# Layer {k}.", "[[layer]]"]
             # What is the default and rarely looked at is left out.
@@ -119,9 +125,10 @@ class Plan:
             raise PlanError(f"plan {str(path)!r}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise PlanError(f"plan {str(path)!r} is not TOML: {error}") from None
-        unknown = sorted(set(content) - {"lanes", "layer"})
+        unknown = sorted(set(content) - {"lanes", "fabric", "layer"})
         if unknown:
-            raise PlanError(f"plan {str(path)!r}: unknown key {unknown[0]!r}, allowed are 'lanes' and [[layer]]")
+            allowed = "'lanes', 'fabric' and [[layer]]"
+            raise PlanError(f"plan {str(path)!r}: unknown key {unknown[0]!r}, allowed are {allowed}")
         entries = content.get("layer", [])
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise PlanError(f"plan {str(path)!r}: 'layer' must be an array of tables, one [[layer]] a layer")
@@ -137,6 +144,6 @@ class Plan:
             except (TypeError, ValueError) as error:
                 raise PlanError(f"plan {str(path)!r}, layer {k}: {error}") from None
         try:
-            return cls(tuple(layers), content.get("lanes", 1))
+            return cls(tuple(layers), content.get("lanes", 1), content.get("fabric", "plain"))
         except (TypeError, ValueError) as error:
             raise PlanError(f"plan {str(path)!r}: {error}") from None

@@ -115,6 +115,9 @@ def _weights(image_map: Mapping[str, Any], node: Mapping[str, Any], images: Imag
         shape, order = size, (1, 0, 3, 2, 4)
     # A pass's channels stand group by group, the hop columns of a group one after another.
     groups = [_bits(entry, images[entry["rom"]]).reshape(shape).transpose(order) for entry in entries]
+    if first["parities"]:
+        # Each bit and the one below it differ where the weight is 0.
+        groups = [1 - np.diff(group, axis=-1, prepend=np.uint8(0)) % 2 for group in groups]
     bits = np.stack(groups, axis=2).reshape(planes, passes * first["cols"], first["taps"], -1)
     bits = bits[:, : first["channels"], :, : first["inputs"]]
     if node["levels"] == 3:

@@ -103,7 +103,7 @@ def sidecar(
             "score_width": scores.score_width,
             "class_width": max(1, (scores.classes - 1).bit_length()),
         },
-        "plan": {"lanes": plan.lanes, "layers": [_layer_plan(layer) for layer in plan.layers]},
+        "plan": {"lanes": plan.lanes, "fabric": plan.fabric, "layers": [_layer_plan(layer) for layer in plan.layers]},
         "taps": _taps(network, config),
         "macros": {
             MEMORY_MACRO: "defined: ROMs are read from the .mem files",

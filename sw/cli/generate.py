@@ -1,11 +1,13 @@
 """`signfold generate`: a network becomes Verilog and memory images."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from signfold.hw.fabric import FABRICS
 from signfold.sw import zoo
 from signfold.sw.cli.output import console, emit, print_lines
 from signfold.sw.default_plan import default_plan
@@ -17,8 +19,10 @@ from signfold.sw.plan import Plan
 __all__ = ["choose_plan", "generate"]
 
 
-def choose_plan(network: Network, plan: Path | None, lanes: int | None, target_cycles: int | None) -> Plan:
-    """Return the plan of a file, or one for the wanted lanes and cycles.
+def choose_plan(
+    network: Network, plan: Path | None, lanes: int | None, target_cycles: int | None, fabric: str | None = None
+) -> Plan:
+    """Return the plan of a file, or one for the wanted lanes and cycles; with another fabric where one is given.
 
     Raises
     ------
@@ -27,11 +31,14 @@ def choose_plan(network: Network, plan: Path | None, lanes: int | None, target_c
     typer.BadParameter
         If both a file and wishes are given.
     """
+    if fabric is not None and fabric not in FABRICS:
+        raise typer.BadParameter(f"--fabric must be one of {', '.join(FABRICS)}, not {fabric!r}")
     if plan is None:
-        return default_plan(network, lanes=lanes or 1, target_cycles=target_cycles)
+        return default_plan(network, lanes=lanes or 1, target_cycles=target_cycles, fabric=fabric or "plain")
     if lanes is not None or target_cycles is not None:
         raise typer.BadParameter("--plan holds all choices: give it without --lanes and --target-cycles")
-    return Plan.load(plan)
+    chosen = Plan.load(plan)
+    return chosen if fabric is None else replace(chosen, fabric=fabric)
 
 
 def generate(
@@ -45,6 +52,9 @@ def generate(
         int | None,
         typer.Option(help="cycles from frame to frame, without --plan", min=1, show_default="those of the input"),
     ] = None,
+    fabric: Annotated[
+        str | None, typer.Option(help=f"what the arrays are made of: {', '.join(FABRICS)}", show_default="the plan's")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
     """Write Verilog, memory images and their descriptions.
@@ -54,7 +64,7 @@ def generate(
     bytes.
     """
     loaded = zoo.load(network)
-    chosen = choose_plan(loaded, plan, lanes, target_cycles)
+    chosen = choose_plan(loaded, plan, lanes, target_cycles, fabric)
     with console.status("gateware"):
         artefacts = write(loaded, chosen, out or Path("build") / Path(network).stem)
     result: dict[str, Any] = {"folder": str(artefacts.folder), **artefacts.sidecar}

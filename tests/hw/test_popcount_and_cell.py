@@ -1,10 +1,14 @@
 import random
 
+import numpy as np
 import pytest
 from amaranth.hdl import ClockDomain, Module
 from amaranth.sim import Simulator
 
 from signfold.hw.cell import CellParameters
+from signfold.hw.fabric import FABRICS
+from signfold.hw.parity import ParityParameters, weight_parities
+from signfold.hw.planes import PlaneParameters
 from signfold.hw.popcount import PopcountParameters
 
 
@@ -19,29 +23,61 @@ def run(dut, bench):
     simulator.run()
 
 
-@pytest.mark.parametrize("stages", [0, 1, 2, 5])
-@pytest.mark.parametrize("width", [1, 2, 3, 4, 7, 8, 31, 64, 100])
-def test_popcount(width, stages):
-    parameters = PopcountParameters(width, stages)
+def as_weights(word, width):
+    """Return a weight word as cells on prefix parities read it."""
+    bits = weight_parities(np.array([word >> k & 1 for k in range(width)]))
+    return sum(int(bit) << k for k, bit in enumerate(bits))
+
+
+def encoded(word, simd, lanes, encode):
+    """Return a word with each of its planes encoded."""
+    mask = (1 << simd) - 1
+    return sum(encode(word >> lane * simd & mask, simd) << lane * simd for lane in range(lanes))
+
+
+def as_activations(word, width):
+    return ParityParameters(width).compute(word)
+
+
+FORMS = [("plain", False), ("xilinx", False), ("xilinx", True), ("ice40", False), ("ice40", True)]
+PLANES = {"binary": PlaneParameters(), "2x2": PlaneParameters(2, 4, True), "ternary": PlaneParameters(1, 3, True)}
+
+
+@pytest.mark.parametrize("planes", PLANES)
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize(
+    ("width", "stages"), [(1, 0), (2, 1), (3, 2), (4, 0), (7, 5), (8, 1), (31, 2), (64, 3), (100, 0)]
+)
+def test_popcount(width, stages, form, planes):
+    fabric, is_encoded = form
+    planes = PLANES[planes]
+    parameters = PopcountParameters(width, stages, planes, FABRICS[fabric], is_encoded)
     rng = random.Random(width)
-    words = [0, (1 << width) - 1, *(rng.getrandbits(width) for _ in range(20))]
+    bits = [width * planes.activation_lanes, width * planes.weight_lanes]
+    words = [(0, 0), (0, (1 << bits[1]) - 1), *(tuple(rng.getrandbits(n) for n in bits) for _ in range(20))]
     dut = parameters.create()
     counts = []
 
     async def bench(ctx):
         for cycle in range(len(words) + stages):
-            ctx.set(dut.word, words[min(cycle, len(words) - 1)])
+            activations, weights = words[min(cycle, len(words) - 1)]
+            if is_encoded:
+                activations = encoded(activations, width, planes.activation_lanes, as_activations)
+                weights = encoded(weights, width, planes.weight_lanes, as_weights)
+            ctx.set(dut.activations, activations)
+            ctx.set(dut.weights, weights)
             if cycle >= stages:
-                counts.append(ctx.get(dut.count))
+                counts.append(sum(ctx.get(part) for part in dut.parts))
             await ctx.tick()
 
     run(dut, bench)
-    assert counts == [parameters.compute(word) for word in words]
+    assert counts == [parameters.compute(*pair) for pair in words]
 
 
+@pytest.mark.parametrize("fabric", ["plain", "xilinx", "ice40", "ecp5"])
 @pytest.mark.parametrize(("simd", "words", "stages"), [(1, 1, 0), (5, 3, 1), (16, 4, 2), (64, 13, 1)])
-def test_cell(simd, words, stages):
-    parameters = CellParameters(simd, words, stages)
+def test_cell(simd, words, stages, fabric):
+    parameters = CellParameters(simd, words, stages, fabric=FABRICS[fabric])
     rng = random.Random(simd)
     passes = [[(rng.getrandbits(simd), rng.getrandbits(simd)) for _ in range(words)] for _ in range(5)]
     passes.append([((1 << simd) - 1,) * 2] * words)

@@ -1,0 +1,199 @@
+"""The accumulator of a cell."""
+
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from signfold.hw.check import check_integer
+from signfold.hw.fabric import FABRICS, Fabric
+
+__all__ = ["Accumulator", "AccumulatorParameters", "Addition", "AdditionParameters"]
+
+
+@dataclass(frozen=True)
+class AdditionParameters:
+    """Sum of a gated total and two numbers, on one carry chain.
+
+    Parameters
+    ----------
+    width : int
+        Bits of the total and of the sum.
+    parts : tuple of int
+        Widths of the two numbers, 0 for none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is of the wrong kind or out of range; the message names it.
+    """
+
+    width: int
+    parts: tuple[int, int]
+
+    def __post_init__(self):
+        check_integer("addition width", self.width, minimum=1)
+        for part in self.parts:
+            check_integer("addition part", part, minimum=0, maximum=self.width)
+
+    @property
+    def name(self) -> str:
+        """Name of the module, the same for equal parameters."""
+        return f"addition_{self.width}_{self.parts[0]}_{self.parts[1]}"
+
+    def compute(self, total: int, restart: int, parts: tuple[int, int], carries: int) -> int:
+        """Return the sum modulo 2**width."""
+        return ((0 if restart else total) + sum(parts) + carries.bit_count()) & ((1 << self.width) - 1)
+
+    def create(self) -> "Addition":
+        """Return the gateware."""
+        return Addition(self)
+
+
+class Addition(wiring.Component):
+    """Add. Combinational.
+
+    Parameters
+    ----------
+    parameters : AdditionParameters
+        Widths.
+
+    Members
+    -------
+    before : In(width)
+        Total so far.
+    restart : In(1)
+        It does not count.
+    left, right : In
+        Numbers, `parts` wide.
+    carries : In(2)
+        Two bits of weight 1.
+    total : Out(width)
+        Sum modulo 2**width.
+    """
+
+    def __init__(self, parameters: AdditionParameters):
+        self.parameters = p = parameters
+        super().__init__(
+            {
+                "before": In(p.width),
+                "restart": In(1),
+                "left": In(p.parts[0]),
+                "right": In(p.parts[1]),
+                "carries": In(2),
+                "total": Out(p.width),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        kept = self.before & (~self.restart).replicate(self.parameters.width)
+        m.d.comb += self.total.eq(kept + self.left + self.right + self.carries[0] + self.carries[1])
+        return m
+
+
+@dataclass(frozen=True)
+class AccumulatorParameters:
+    """A total, and the numbers that are added to it at a time.
+
+    Parameters
+    ----------
+    width : int
+        Bits of the total.
+    parts : tuple of int
+        Widths of the numbers.
+    doubles : bool
+        The total so far may count twice.
+    fabric : Fabric
+        What the adder is made of. Where it has counters: at most two numbers of more than one bit, and two of one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is of the wrong kind or out of range; the message names it.
+    """
+
+    width: int
+    parts: tuple[int, ...]
+    doubles: bool = False
+    fabric: Fabric = FABRICS["plain"]
+
+    def __post_init__(self):
+        check_integer("accumulator width", self.width, minimum=1)
+        for part in self.parts:
+            check_integer("accumulator part", part, minimum=1)
+
+    def compute(self, total: int, parts: list[int], restart: bool, double: bool) -> int:
+        """Return the total after `parts`, modulo 2**width."""
+        return (0 if restart else total << double) + sum(parts) & ((1 << self.width) - 1)
+
+    def create(self) -> "Accumulator":
+        """Return the gateware."""
+        return Accumulator(self)
+
+
+class Accumulator(wiring.Component):
+    """Add up numbers. A cycle from a number to the total; a number a cycle, no flow control.
+
+    Parameters
+    ----------
+    parameters : AccumulatorParameters
+        Widths.
+
+    Members
+    -------
+    part_0, part_1, ... : In
+        Numbers.
+    accumulate : In(1)
+        They count.
+    restart : In(1)
+        With `accumulate`: they are the first of a pass.
+    double : In(1)
+        With `accumulate`: the total so far counts twice; only where `doubles` is set.
+    total : Out(width)
+        Total, undefined before the first `restart`.
+    """
+
+    def __init__(self, parameters: AccumulatorParameters):
+        self.parameters = p = parameters
+        members = {f"part_{k}": In(width) for k, width in enumerate(p.parts)}
+        members |= {"accumulate": In(1), "restart": In(1), "double": In(1), "total": Out(p.width)}
+        super().__init__(members)
+
+    @property
+    def parts(self) -> list[Value]:
+        """The numbers."""
+        return [getattr(self, f"part_{k}") for k in range(len(self.parameters.parts))]
+
+    def elaborate(self, platform):
+        p = self.parameters
+        m = Module()
+        parts = self.parts
+        before = Signal(p.width)
+        m.d.comb += before.eq(Mux(self.double, self.total << 1, self.total) if p.doubles else self.total)
+        following = Signal(p.width)
+        if p.fabric.counters:
+            numbers = [part for part in parts if len(part) > 1] + [part for part in parts if len(part) == 1]
+            left, right, *bits = (part[: p.width] for part in [*numbers, *[Signal(0)] * 2])
+            bits = [bit for bit in bits if len(bit)]
+            addition = AdditionParameters(p.width, (len(left), len(right))).create()
+            m.submodules[f"{addition.parameters.name}__sum"] = addition
+            m.d.comb += [
+                addition.before.eq(before),
+                addition.restart.eq(self.restart),
+                addition.left.eq(left),
+                addition.right.eq(right),
+                addition.carries.eq(Cat(bits)),
+                following.eq(addition.total),
+            ]
+        elif p.fabric.lut_inputs and len(parts) == 1:
+            # The choice fits into the tables that add: they have an input to spare, their carries do not matter then.
+            m.d.comb += following.eq(Mux(self.restart, parts[0], before + parts[0]))
+        else:
+            # Masking the old total costs no logic: the gate sits in the adder's own tables.
+            kept = before & (~self.restart).replicate(p.width)
+            m.d.comb += following.eq(sum(parts, start=kept))
+        with m.If(self.accumulate):
+            m.d.sync += self.total.eq(following)
+        return m

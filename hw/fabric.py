@@ -1,0 +1,56 @@
+"""Fabrics: what logic cells an FPGA offers, as far as the array's structure depends on it."""
+
+from dataclasses import dataclass
+
+__all__ = ["FABRICS", "Fabric", "find_fabric"]
+
+
+@dataclass(frozen=True)
+class Fabric:
+    """A kind of FPGA.
+
+    Parameters
+    ----------
+    name : str
+        Name in plans and at the command line.
+    title : str
+        Name for people.
+    lut_inputs : int
+        Inputs of a lookup table; 0 where nothing is assumed.
+    encode_columns : int
+        Columns from which on an array that works on words as prefix parities is smaller, the encoder counted; 0: never.
+    counters : bool
+        Counters of many inputs are built from named primitives, LUT6_2 and CARRY4, which synthesis would not find.
+    """
+
+    name: str
+    title: str
+    lut_inputs: int = 0
+    encode_columns: int = 0
+    counters: bool = False
+
+
+#: All fabrics by name. Those of four-input tables leave carry chains to synthesis, which finds them in additions.
+FABRICS = {
+    fabric.name: fabric
+    for fabric in (
+        Fabric("plain", "any FPGA, or simulation"),
+        Fabric("xilinx", "Xilinx 7-series and UltraScale (LUT6, CARRY4)", 6, 5, True),
+        Fabric("ice40", "Lattice iCE40 (LUT4, carry)", 4, 3),
+        Fabric("ecp5", "Lattice ECP5 (LUT4, CCU2C)", 4, 3),
+        Fabric("gowin", "Gowin GW1N and GW2A (LUT4, ALU)", 4, 3),
+    )
+}
+
+
+def find_fabric(name: str) -> Fabric:
+    """Return a fabric by name.
+
+    Raises
+    ------
+    ValueError
+        If there is no such fabric.
+    """
+    if name not in FABRICS:
+        raise ValueError(f"fabric must be one of {', '.join(FABRICS)}, not {name!r}")
+    return FABRICS[name]
