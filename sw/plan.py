@@ -7,14 +7,18 @@ from pathlib import Path
 
 from signfold.hw.check import check_integer
 from signfold.hw.fabric import find_fabric
+from signfold.hw.rom import ROM_STYLES
 from signfold.sw.errors import PlanError
 from signfold.sw.files import write_whole
 
 __all__ = ["LayerPlan", "Plan"]
 
-_KEYS = ("cols", "simd", "hop", "stages", "rows", "space", "pool")
+_KEYS = ("cols", "simd", "hop", "stages", "rows", "space", "pool", "style", "memory")
 #: Keys that a plan always shows.
 _ALWAYS = ("cols", "simd", "hop", "stages")
+_STYLES = ("array", "hardwired")
+#: Keys that a hardwired layer, which has no array and no memory, leaves at their defaults.
+_ARRAY_ALONE = ("cols", "rows", "space", "memory")
 
 
 @dataclass(frozen=True)
@@ -38,21 +42,29 @@ class LayerPlan:
         Bit planes side by side in each cell, instead of one after another in time.
     pool : int
         Channels that poolings after this layer work on at once; 0: the codes of a beat.
+    style : str
+        "array", or "hardwired": the weights become logic that computes all channels of a position at once. `simd` is
+        then the codes of an input beat (all input channels for a convolution), `hop` those of an output beat, `stages`
+        the registers between inputs and comparisons; `cols`, `rows`, `space` and `memory` have no meaning.
+    memory : str
+        Where the weights lie: "block", "lut" or "auto"; see `signfold.hw.rom.RomParameters`.
 
     Raises
     ------
     TypeError, ValueError
-        If a value is not a positive integer (`stages`, `pool`: not an integer of at least 0), or `space` not a truth
-        value.
+        If a value is not a positive integer (`stages`, `pool`: not an integer of at least 0), `space` not a truth
+        value, or `style` or `memory` not one of those above.
     """
 
-    cols: int
-    simd: int
+    cols: int = 1
+    simd: int = 1
     hop: int = 1
     stages: int = 1
     rows: int = 1
     space: bool = False
     pool: int = 0
+    style: str = "array"
+    memory: str = "auto"
 
     def __post_init__(self):
         check_integer("cols", self.cols, minimum=1)
@@ -63,6 +75,14 @@ class LayerPlan:
         check_integer("pool", self.pool, minimum=0)
         if not isinstance(self.space, bool):
             raise TypeError(f"space must be true or false, not {self.space!r}")
+        for name, allowed in (("style", _STYLES), ("memory", tuple(ROM_STYLES))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
+        if self.style == "hardwired":
+            for key in fields(self):
+                if key.name in _ARRAY_ALONE and getattr(self, key.name) != key.default:
+                    value = getattr(self, key.name)
+                    raise ValueError(f"{key.name} must be {key.default!r} for a hardwired layer, not {value!r}")
 
 
 @dataclass(frozen=True)
@@ -102,8 +122,9 @@ class Plan:
             # What is the default and rarely looked at is left out.
             for key in fields(layer):
                 value = getattr(layer, key.name)
-                if key.name in _ALWAYS or value != key.default:
-                    lines.append(f"{key.name} = {str(value).lower()}")
+                shown = key.name in _ALWAYS and not (layer.style == "hardwired" and key.name in _ARRAY_ALONE)
+                if shown or value != key.default:
+                    lines.append(f"{key.name} = " + (f'"{value}"' if isinstance(value, str) else str(value).lower()))
         return "\n".join(lines) + "\n"
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -134,7 +155,8 @@ class Plan:
             raise PlanError(f"plan {str(path)!r}: 'layer' must be an array of tables, one [[layer]] a layer")
         layers = []
         for k, entry in enumerate(entries):
-            strange = sorted(set(entry) - set(_KEYS)) or sorted({"cols", "simd"} - set(entry))
+            needed = {"simd"} if entry.get("style") == "hardwired" else {"cols", "simd"}
+            strange = sorted(set(entry) - set(_KEYS)) or sorted(needed - set(entry))
             if strange:
                 what = "unknown" if strange[0] in entry else "missing"
                 allowed = ", ".join(_KEYS)

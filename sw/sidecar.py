@@ -117,7 +117,8 @@ def sidecar(
 def _layer_plan(layer: LayerPlan) -> dict[str, Any]:
     """Return a layer's plan, without what is the default and rarely looked at."""
     values = {key.name: getattr(layer, key.name) for key in fields(layer)}
-    defaults = {key.name: key.default for key in fields(layer) if key.name not in ("cols", "simd", "hop", "stages")}
+    always = {"simd", "hop", "stages"} | ({"cols"} if layer.style == "array" else set())
+    defaults = {key.name: key.default for key in fields(layer) if key.name not in always}
     return {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
 
 
