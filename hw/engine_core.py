@@ -96,6 +96,11 @@ class EngineCore(Stage):
         return self.feeder.positions
 
     @property
+    def output_size(self) -> tuple[int, int]:
+        """Output positions down and across."""
+        return getattr(self.feeder.storage, "output_size", (1, 1))
+
+    @property
     def beats(self) -> int:
         """Output beats of a position."""
         return -(-self.channels // self.lanes)
@@ -139,6 +144,13 @@ class EngineCore(Stage):
     def output_step(self) -> int:
         """Step of the sums that go out: 1 where they were corrected."""
         return 1 if any(isinstance(unit, CorrectionParameters) for unit in self.units) else self.step
+
+    @property
+    def largest_output(self) -> int:
+        """Largest code or sum that goes out."""
+        if self.thresholds is None and self.output_step == self.step:
+            return self.largest
+        return (1 << self.output_bits) - 1
 
     @property
     def output_bits(self) -> int:

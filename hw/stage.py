@@ -48,6 +48,11 @@ class Stage(Scheduled):
         """Output positions of a frame, a packet each."""
 
     @property
+    def output_size(self) -> tuple[int, int]:
+        """Output positions down and across."""
+        return (1, 1)
+
+    @property
     @abstractmethod
     def output_bits(self) -> int:
         """Bits of a code, or of an unsigned sum, of an output beat."""
@@ -61,6 +66,11 @@ class Stage(Scheduled):
     def origin(self) -> int:
         """Origin of the sums that go out: network's sum = output_step * u - origin."""
         return 0
+
+    @property
+    def largest_output(self) -> int:
+        """Largest code or sum that goes out."""
+        return (1 << self.output_bits) - 1
 
     @property
     @abstractmethod

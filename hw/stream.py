@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from signfold.hw.check import check_integer
 from signfold.hw.timing import Beats, Scheduled, Timing
 
-__all__ = ["Queue", "QueueParameters"]
+__all__ = ["Queue", "QueueParameters", "QueueProbe"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,34 @@ class QueueParameters(Scheduled):
     def create(self) -> "Queue":
         """Return the gateware."""
         return Queue(self)
+
+
+class QueueProbe:
+    """A queue without end that tells how deep it would have to be."""
+
+    def __init__(self):
+        self._written: list[int] = []
+        self._fetched: list[int] = []
+
+    def timing(self, source: Timing) -> Timing:
+        """Yield the cycles at which payloads become available: see `QueueParameters.timing`."""
+        beats, left = Beats(source), 0
+        while True:
+            self._written.append(beats.take(0))
+            self._fetched.append(max(self._written[-1] + 1, left))
+            left = yield self._fetched[-1] + 1
+
+    def needed(self) -> int:
+        """Return the least depth at which no payload so far would have waited outside; 0: none waited inside either."""
+        if all(fetched == written + 1 for written, fetched in zip(self._written, self._fetched, strict=True)):
+            return 0
+        gone, most = 0, 0
+        for number, written in enumerate(self._written):
+            while self._fetched[gone] < written:
+                gone += 1
+            most = max(most, number - gone)
+        # The last one takes a place as well, and one is in the register.
+        return most + 2
 
 
 class Queue(wiring.Component):

@@ -6,17 +6,19 @@ import numpy as np
 
 from signfold.hw.accelerator import AcceleratorConfig
 from signfold.hw.engine import EngineParameters
-from signfold.hw.engine_core import EngineCore
 from signfold.hw.fabric import Fabric, find_fabric
+from signfold.hw.hardwired import HardwiredParameters
 from signfold.hw.image import ImageGeometry
 from signfold.hw.lane_engine import LaneEngineParameters
 from signfold.hw.pixels import PixelParameters
 from signfold.hw.planes import PlaneParameters
 from signfold.hw.score import ScoreParameters
 from signfold.hw.slack import with_slack
+from signfold.hw.stage import Stage
 from signfold.hw.threshold import ThresholdParameters
 from signfold.hw.threshold_stage import ThresholdStageParameters
 from signfold.sw.errors import PlanError
+from signfold.sw.hardwire import adder_graph
 from signfold.sw.layers import Layer, Layers, network_layers
 from signfold.sw.network import Conv, Dense, MaxPool, Network, Threshold
 from signfold.sw.plan import LayerPlan, Plan
@@ -100,22 +102,18 @@ class _Value:
             return cls(layers.network.input.elements, 1, 1, bits, lanes)
         return cls(*shape, bits, lanes)
 
-    def follow(self, stage: EngineCore | ThresholdStageParameters) -> None:
+    def follow(self, stage: Stage) -> None:
         """Become the value after a stage."""
         self.bits = stage.output_bits
-        if not isinstance(stage, EngineCore):
+        if isinstance(stage, ThresholdStageParameters):
             self.step = None
             return
-        window = getattr(stage.feeder.storage, "output_size", (1, 1))
-        self.channels, (self.height, self.width), self.lanes = stage.channels, window, stage.lanes
+        self.channels, (self.height, self.width), self.lanes = stage.channels, stage.output_size, stage.lanes
         keeps = isinstance(stage, LaneEngineParameters) and stage.operation == "max"
         if stage.thresholds is not None:
             self.step = None
         elif not keeps:
-            largest = stage.largest * stage.step // stage.output_step
-            if stage.output_step != stage.step:
-                largest = (1 << stage.output_bits) - 1
-            self.step, self.origin, self.largest = stage.output_step, stage.origin, largest
+            self.step, self.origin, self.largest = stage.output_step, stage.origin, stage.largest_output
 
 
 def _pixels(layers: Layers, lanes: int) -> PixelParameters:
@@ -138,9 +136,11 @@ def _pixels(layers: Layers, lanes: int) -> PixelParameters:
 
 def _matrix(
     name: str, layer: Layer, choice: LayerPlan, fabric: Fabric, value: _Value, network: Network
-) -> EngineParameters | LaneEngineParameters:
-    """Return the engine of a dense layer or a convolution."""
+) -> EngineParameters | LaneEngineParameters | HardwiredParameters:
+    """Return the engine of a dense layer or a convolution, or the layer as logic."""
     node = layer.node
+    if choice.style == "hardwired":
+        return _hardwired(name, layer, choice, value, network)
     planes = PlaneParameters(value.bits, node.levels, choice.space)
     image = _image(node, value, node.pad) if isinstance(node, Conv) else None
     if isinstance(node, Conv) and node.depthwise:
@@ -157,12 +157,9 @@ def _matrix(
             value.bits,
             weights,
             planes,
+            memory=choice.memory,
         )
-    if isinstance(node, Conv):
-        # Channels inside a tap.
-        weights = node.weights.reshape(node.channels, value.channels, -1).transpose(0, 2, 1)
-    else:
-        weights = _dense_weights(node, value, network)
+    weights = _weights(node, value, network)
     return EngineParameters(
         name,
         weights,
@@ -174,8 +171,36 @@ def _matrix(
         planes,
         image,
         choice.rows,
+        memory=choice.memory,
         fabric=fabric,
     )
+
+
+def _hardwired(
+    name: str, layer: Layer, choice: LayerPlan, value: _Value, network: Network
+) -> HardwiredParameters:
+    """Return a dense layer or a convolution as logic."""
+    node = layer.node
+    depthwise = isinstance(node, Conv) and node.depthwise
+    codes = node.weights.reshape(node.channels, -1, 1) if depthwise else _weights(node, value, network)
+    weights = 2 * np.asarray(codes, np.int64) - (node.levels - 1)
+    if depthwise:
+        # A channel reads its own taps alone.
+        weights = np.eye(node.channels, dtype=np.int64)[:, None] * weights
+    divisor = int(np.gcd.reduce(weights, axis=None)) or 1
+    graph = adder_graph(weights.reshape(node.channels, -1) // divisor)
+    image = _image(node, value, node.pad) if isinstance(node, Conv) else None
+    return HardwiredParameters(
+        name, weights, graph, layer.thresholds, choice.simd, choice.hop, choice.stages, value.bits, image
+    )
+
+
+def _weights(node: Dense | Conv, value: _Value, network: Network) -> np.ndarray:
+    """Return the weights of a layer, channels x taps x input channels."""
+    if isinstance(node, Conv):
+        # Channels inside a tap.
+        return node.weights.reshape(node.channels, value.channels, -1).transpose(0, 2, 1)
+    return _dense_weights(node, value, network)
 
 
 def _dense_weights(node: Dense, value: _Value, network: Network) -> np.ndarray:
@@ -229,7 +254,7 @@ def _spread(network: Network, rows: np.ndarray, count: int) -> np.ndarray:
     return stream_order(network, np.stack(columns)).T
 
 
-def _scores(layers: Layers, last: EngineCore, value: _Value) -> ScoreParameters:
+def _scores(layers: Layers, last: Stage, value: _Value) -> ScoreParameters:
     """Return the output stage."""
     network = layers.network
     final = layers.affine.input if layers.affine else network.output

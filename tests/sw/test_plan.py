@@ -78,7 +78,7 @@ def test_toml_round_trip(tmp_path):
     ("text", "message"),
     [
         ("lanes = 1\nlane = 2", r"unknown key 'lane', allowed are 'lanes', 'fabric' and \[\[layer\]\]$"),
-        ("[[layer]]\ncols = 1", r"layer 0: missing key 'simd', keys are cols, simd, hop, stages, rows, space, pool$"),
+        ("[[layer]]\ncols = 1", r"layer 0: missing key 'simd', keys are cols, simd, hop, stages, rows, space, pool, "),
         ("[[layer]]\ncols = 1\nsimd = 2\nspeed = 1", r"layer 0: unknown key 'speed', keys are cols, simd, "),
         ("[[layer]]\ncols = 0\nsimd = 2", r"layer 0: cols must be an integer of at least 1, not 0$"),
         ("[[layer]]\ncols = 1.5\nsimd = 2", r"layer 0: cols must be an integer of at least 1, not 1.5$"),
