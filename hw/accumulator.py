@@ -7,7 +7,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_integer
+from signfold.hw.ecp5 import gated_sum_verilog
 from signfold.hw.fabric import FABRICS, Fabric
+from signfold.hw.shared import shared
+from signfold.hw.xilinx import addition_verilog
 
 __all__ = ["Accumulator", "AccumulatorParameters", "Addition", "AdditionParameters"]
 
@@ -22,6 +25,8 @@ class AdditionParameters:
         Bits of the total and of the sum.
     parts : tuple of int
         Widths of the two numbers, 0 for none.
+    fabric : Fabric
+        Whose primitives synthesis gets: Xilinx; or ECP5, with one number and no carries.
 
     Raises
     ------
@@ -31,6 +36,7 @@ class AdditionParameters:
 
     width: int
     parts: tuple[int, int]
+    fabric: Fabric = FABRICS["xilinx"]
 
     def __post_init__(self):
         check_integer("addition width", self.width, minimum=1)
@@ -45,6 +51,12 @@ class AdditionParameters:
     def compute(self, total: int, restart: int, parts: tuple[int, int], carries: int) -> int:
         """Return the sum modulo 2**width."""
         return ((0 if restart else total) + sum(parts) + carries.bit_count()) & ((1 << self.width) - 1)
+
+    def primitives(self, name: str) -> str:
+        """Return the gateware as a Verilog module of the fabric's primitives, for synthesis."""
+        if self.fabric.name == "ecp5":
+            return gated_sum_verilog(name, self.width, self.parts[0])
+        return addition_verilog(name, self.width, self.parts)
 
     def create(self) -> "Addition":
         """Return the gateware."""
@@ -66,7 +78,7 @@ class Addition(wiring.Component):
     restart : In(1)
         It does not count.
     left, right : In
-        Numbers, `parts` wide.
+        Numbers, `parts` wide; a number of no bits has no member.
     carries : In(2)
         Two bits of weight 1.
     total : Out(width)
@@ -75,21 +87,17 @@ class Addition(wiring.Component):
 
     def __init__(self, parameters: AdditionParameters):
         self.parameters = p = parameters
-        super().__init__(
-            {
-                "before": In(p.width),
-                "restart": In(1),
-                "left": In(p.parts[0]),
-                "right": In(p.parts[1]),
-                "carries": In(2),
-                "total": Out(p.width),
-            }
-        )
+        members = {"before": In(p.width), "restart": In(1), "carries": In(2), "total": Out(p.width)}
+        members |= {side: In(part) for side, part in zip(("left", "right"), p.parts, strict=True) if part}
+        super().__init__(members)
 
+    @shared
     def elaborate(self, platform):
+        p = self.parameters
         m = Module()
-        kept = self.before & (~self.restart).replicate(self.parameters.width)
-        m.d.comb += self.total.eq(kept + self.left + self.right + self.carries[0] + self.carries[1])
+        kept = self.before & (~self.restart).replicate(p.width)
+        numbers = [getattr(self, side) for side, part in zip(("left", "right"), p.parts, strict=True) if part]
+        m.d.comb += self.total.eq(sum(numbers, start=kept) + self.carries[0] + self.carries[1])
         return m
 
 
@@ -166,6 +174,7 @@ class Accumulator(wiring.Component):
         """The numbers."""
         return [getattr(self, f"part_{k}") for k in range(len(self.parameters.parts))]
 
+    @shared
     def elaborate(self, platform):
         p = self.parameters
         m = Module()
@@ -173,17 +182,16 @@ class Accumulator(wiring.Component):
         before = Signal(p.width)
         m.d.comb += before.eq(Mux(self.double, self.total << 1, self.total) if p.doubles else self.total)
         following = Signal(p.width)
-        if p.fabric.counters:
+        if p.fabric.gated_chains and (p.fabric.counters or len(parts) == 1):
             numbers = [part for part in parts if len(part) > 1] + [part for part in parts if len(part) == 1]
             left, right, *bits = (part[: p.width] for part in [*numbers, *[Signal(0)] * 2])
             bits = [bit for bit in bits if len(bit)]
-            addition = AdditionParameters(p.width, (len(left), len(right))).create()
+            addition = AdditionParameters(p.width, (len(left), len(right)), p.fabric).create()
             m.submodules[f"{addition.parameters.name}__sum"] = addition
             m.d.comb += [
                 addition.before.eq(before),
                 addition.restart.eq(self.restart),
-                addition.left.eq(left),
-                addition.right.eq(right),
+                *(getattr(addition, side).eq(part) for side, part in (("left", left), ("right", right)) if len(part)),
                 addition.carries.eq(Cat(bits)),
                 following.eq(addition.total),
             ]

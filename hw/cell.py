@@ -11,6 +11,7 @@ from signfold.hw.check import check_integer
 from signfold.hw.fabric import FABRICS, Fabric
 from signfold.hw.planes import PlaneParameters
 from signfold.hw.popcount import PopcountParameters
+from signfold.hw.shared import shared
 
 __all__ = ["Cell", "CellParameters"]
 
@@ -137,6 +138,7 @@ class Cell(wiring.Component):
             }
         )
 
+    @shared
     def elaborate(self, platform):
         p = self.parameters
         m = Module()

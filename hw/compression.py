@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from signfold.hw.counter import CounterParameters
 
@@ -193,50 +194,46 @@ def counter_tree(heights: Sequence[int], *, bottom: int = 4) -> CompressorTree:
 def _add_layer(builder: _Builder, columns: dict[int, list[int]], bottom: int) -> None:
     """Place counters on the bits that are there, the most effective first, as long as there are too many bits."""
     made: dict[int, list[int]] = {}
-    least = 1.5
+    least = Fraction(1)
     placed = False
     while True:
-        surplus = {
+        surplus = [
             column
-            for column, bits in columns.items()
+            for column, bits in sorted(columns.items())
             if bits and len(bits) + len(made.get(column, ())) > (bottom if column == 0 else 2)
-        }
+        ]
         best = None
-        for column in sorted(surplus):
-            for heights, cost in _choices(columns, column):
-                removed = sum(heights) - CounterParameters(heights).width
-                key = (removed / cost, removed, -column)
-                if removed / cost >= least and (best is None or key > best[0]):
-                    best = (key, column, heights)
-        if best is None:
-            if placed or least <= 0.5:
-                break
-            least -= 0.25
-            continue
-        _, column, heights = best
-        taken = [columns[column + k].pop(0) for k, height in enumerate(heights) for _ in range(height)]
-        for k, bit in enumerate(builder.add(heights, column, taken)):
-            made.setdefault(column + k, []).append(bit)
-        placed = True
+        for column in surplus:
+            for counter in _choices(columns, column):
+                removed = counter.bits - counter.width
+                effect = Fraction(removed, counter.tables)
+                if effect >= least and (best is None or (effect, removed) > best[0]):
+                    best = ((effect, removed), column, counter.heights)
+        if best is not None:
+            _, column, heights = best
+            taken = [columns[column + k].pop(0) for k, height in enumerate(heights) for _ in range(height)]
+            for k, bit in enumerate(builder.add(heights, column, taken)):
+                made.setdefault(column + k, []).append(bit)
+            placed = True
+        elif placed or least == 0:
+            break
+        else:
+            # Less effective counters only where a layer would have none.
+            least -= Fraction(1, 4)
     for column, bits in made.items():
         columns.setdefault(column, []).extend(bits)
 
 
-def _choices(columns: dict[int, list[int]], column: int) -> list[tuple[tuple[int, ...], int]]:
-    """Return counters that can start in a column, with the tables that they take."""
-    have = [len(columns.get(column + k, ())) for k in range(9)]
-    choices = []
-    if have[0] >= 3:
-        choices.append(((3,), 1))
-    if have[0] >= 6:
-        choices.append(((6,), 2))
-    heights = [min(5, have[0])]
-    for span in range(1, 9):
-        if heights[0] < 3:
+def _choices(columns: dict[int, list[int]], column: int) -> list[CounterParameters]:
+    """Return counters that can start in a column and make fewer bits of those they take."""
+    have = [len(columns.get(column + k, ())) for k in range(max(columns) - column + 2)]
+    choices = [(height,) for height in (3, 6) if have[0] >= height]
+    chain = [min(5, have[0])]
+    for above in have[1:]:
+        # A chain of columns, and one on top that takes the last carries and may have a bit of its own.
+        choices.append((*chain, min(1, above)))
+        if not above:
             break
-        # A chain of `span` columns, and a column on top that takes the last carries and may have a bit of its own.
-        choices.append(((*heights, min(1, have[span])), span + 1))
-        if not have[span]:
-            break
-        heights.append(min(3, have[span]))
-    return choices
+        chain.append(min(3, above))
+    counters = [CounterParameters(heights) for heights in choices]
+    return [counter for counter in counters if counter.bits > counter.width]

@@ -11,6 +11,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_integer
+from signfold.hw.shared import shared
+from signfold.hw.xilinx import counter_verilog
 
 __all__ = ["Counter", "CounterParameters"]
 
@@ -55,6 +57,14 @@ class CounterParameters:
         return sum(self.heights)
 
     @property
+    def tables(self) -> int:
+        """LUT6_2 that it takes on a Xilinx carry chain, and bits of the chain that only pass the last carry on."""
+        if self.heights == (3,):
+            return 1
+        taken = 2 if len(self.heights) == 1 else len(self.heights)
+        return taken + (self.width > taken)
+
+    @property
     def name(self) -> str:
         """Name of the module, the same for equal parameters."""
         return "counter_" + "_".join(map(str, self.heights))
@@ -66,6 +76,10 @@ class CounterParameters:
             total += sum(bits[index : index + height]) << column
             index += height
         return total
+
+    def primitives(self, name: str) -> str:
+        """Return the gateware as a Verilog module of the fabric's primitives, for synthesis."""
+        return counter_verilog(name, self.heights)
 
     def create(self) -> "Counter":
         """Return the gateware."""
@@ -92,6 +106,7 @@ class Counter(wiring.Component):
         self.parameters = parameters
         super().__init__({"bits": In(parameters.bits), "total": Out(parameters.width)})
 
+    @shared
     def elaborate(self, platform):
         m = Module()
         m.d.comb += self.total.eq(added(m, self.parameters, list(self.bits), "sum"))

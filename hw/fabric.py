@@ -21,6 +21,8 @@ class Fabric:
         Columns from which on an array that works on words as prefix parities is smaller, the encoder counted; 0: never.
     counters : bool
         Counters of many inputs are built from named primitives, LUT6_2 and CARRY4, which synthesis would not find.
+    gated_chains : bool
+        A carry chain's own tables can gate one of the numbers that it adds, which synthesis would not find either.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Fabric:
     lut_inputs: int = 0
     encode_columns: int = 0
     counters: bool = False
+    gated_chains: bool = False
 
 
 #: All fabrics by name. Those of four-input tables leave carry chains to synthesis, which finds them in additions.
@@ -35,9 +38,9 @@ FABRICS = {
     fabric.name: fabric
     for fabric in (
         Fabric("plain", "any FPGA, or simulation"),
-        Fabric("xilinx", "Xilinx 7-series and UltraScale (LUT6, CARRY4)", 6, 5, True),
+        Fabric("xilinx", "Xilinx 7-series and UltraScale (LUT6, CARRY4)", 6, 5, True, True),
         Fabric("ice40", "Lattice iCE40 (LUT4, carry)", 4, 3),
-        Fabric("ecp5", "Lattice ECP5 (LUT4, CCU2C)", 4, 3),
+        Fabric("ecp5", "Lattice ECP5 (LUT4, CCU2C)", 4, 3, gated_chains=True),
         Fabric("gowin", "Gowin GW1N and GW2A (LUT4, ALU)", 4, 3),
     )
 }

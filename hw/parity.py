@@ -16,6 +16,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_integer
+from signfold.hw.shared import shared
 
 __all__ = ["ParityEncoder", "ParityParameters", "weight_parities"]
 
@@ -98,6 +99,7 @@ class ParityEncoder(wiring.Component):
         self.parameters = parameters
         super().__init__({"word": In(parameters.width), "parities": Out(parameters.width)})
 
+    @shared
     def elaborate(self, platform):
         p = self.parameters
         m = Module()

@@ -7,6 +7,7 @@ from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from signfold.hw.carries import CarriesParameters
 from signfold.hw.check import check_integer
 from signfold.hw.compression import CompressorTree, adder_tree, counter_tree
 from signfold.hw.counter import added
@@ -185,44 +186,32 @@ class Popcount(wiring.Component):
         leaves = []
         columns: dict[int, list[Value]] = {}
         for index, (i, j, scale) in enumerate(p.pairs):
-            bits = self.activations.word_select(i, p.simd) ^ self.weights.word_select(j, p.simd)
             make = self._encoded if p.encoded else self._plain
-            made = make(m, bits, f"p{index}")
+            made = make(m, self.activations.word_select(i, p.simd), self.weights.word_select(j, p.simd), index)
             for k, column in enumerate(made):
                 columns.setdefault(scale.bit_length() - 1 + k, []).extend(column)
             leaves += [bit for column in made for bit in column]
         # Counters work on columns, adders on one pair after another.
         return [bit for _, column in sorted(columns.items()) for bit in column] if p.fabric.counters else leaves
 
-    def _plain(self, m, bits, name):
+    def _encoded(self, m, activations, weights, index):
+        """Return the parity of all agreements, and the carries of a chain of adders that would find it."""
         p = self.parameters
-        agree = [Signal(name=f"{name}_x{k}") for k in range(p.simd)]
-        m.d.comb += Cat(agree).eq(~bits)
+        m.submodules[f"carries_{index}"] = carries = CarriesParameters(p.simd, p.fabric.counters).create()
+        m.d.comb += [carries.activations.eq(activations), carries.weights.eq(weights)]
+        return [[carries.parity], list(carries.carries)] if p.simd > 1 else [[carries.parity]]
+
+    def _plain(self, m, activations, weights, index):
+        """Return the agreements, or those of three bits at a time as numbers."""
+        p = self.parameters
+        agree = [Signal(name=f"agree_{index}_{k}") for k in range(p.simd)]
+        m.d.comb += Cat(agree).eq(~(activations ^ weights))
         if len(p._leaves) == 1:
             return [agree]
         ones, twos = [], []
         for k in range(0, p.simd - p.simd % 3, 3):
-            total = Signal(2, name=f"{name}_t{k}")
+            total = Signal(2, name=f"three_{index}_{k}")
             m.d.comb += total.eq(agree[k] + agree[k + 1] + agree[k + 2])
             ones.append(total[0])
             twos.append(total[1])
         return [ones + agree[p.simd - p.simd % 3 :], twos]
-
-    def _encoded(self, m, bits, name):
-        """Return the parity of all agreements, and the carries of a chain of adders that would find it."""
-        p = self.parameters
-        parity = [Signal(name=f"{name}_p{k}") for k in range(p.simd)]
-        m.d.comb += Cat(parity).eq(bits)
-        carries = []
-        # A word of an odd number of bits has one to begin with, the others begin with a half adder.
-        for k in range(1 + p.simd % 2, p.simd, 2):
-            carry = Signal(name=f"{name}_c{k}")
-            x, y = parity[k - 1], parity[k] ^ parity[k - 1]
-            if k == 1:
-                m.d.comb += carry.eq(x & y)
-            else:
-                before = parity[k - 2]
-                x = x ^ before
-                m.d.comb += carry.eq((x & y) | (before & (x | y)))
-            carries.append(carry)
-        return [[parity[-1]], carries] if p.simd > 1 else [[parity[0]]]

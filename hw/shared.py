@@ -62,6 +62,11 @@ class ModuleLibrary:
         self._convert(component, self._top)
         return "\n".join(reversed(self._texts))
 
+    @property
+    def modules(self) -> dict[str, Any]:
+        """Parameters of each shared module by its name."""
+        return {name: parameters for (_, parameters), name in self._names.items()}
+
     def place(self, component: Any, elaborate: Callable[[Any, Any], Elaboratable]) -> Elaboratable:
         """Return what stands for a component in the design that contains it: an instance of its module."""
         if component is self._open:

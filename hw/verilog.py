@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from amaranth._toolchain.yosys import find_yosys
@@ -12,12 +12,14 @@ from signfold.hw.canonical import canonical
 from signfold.hw.rom import RomParameters
 from signfold.hw.shared import ModuleLibrary
 
-__all__ = ["LINT_WAIVERS", "MEMORY_DIRECTORY_MACRO", "MEMORY_MACRO", "convert"]
+__all__ = ["LINT_WAIVERS", "MEMORY_DIRECTORY_MACRO", "MEMORY_MACRO", "SYNTHESIS_MACRO", "convert"]
 
 #: Defined: ROMs are read from `<rom>.mem` when a simulation or synthesis starts, not from the text.
 MEMORY_MACRO = "SIGNFOLD_MEM"
 #: String put before the names of the `.mem` files, "./" unless defined otherwise.
 MEMORY_DIRECTORY_MACRO = "SIGNFOLD_MEM_DIR"
+#: Defined by synthesis tools (Vivado, Yosys, Quartus): counters are built from the fabric's primitives.
+SYNTHESIS_MACRO = "SYNTHESIS"
 
 #: Verilator warnings that idioms of the generated text cause, each with its reason. All others stay errors.
 LINT_WAIVERS = {
@@ -90,9 +92,14 @@ def convert(
         if rom.name in expected:
             raise ValueError(f"ROM names must differ, but {rom.name!r} occurs twice")
         expected[rom.name] = rom
-    design = canonical(ModuleLibrary(name).convert(component), keep_modules=expected.keys(), keep_wires=keep_wires)
-    text = _write_verilog(design)
-    return "\n".join([*_preamble(header), *_replaceable_roms(text, expected), ""])
+    library = ModuleLibrary(name)
+    design = canonical(library.convert(component), keep_modules=expected.keys(), keep_wires=keep_wires)
+    lines = _replaceable_roms(_write_verilog(design), expected)
+    primitives = {}
+    for module, parameters in library.modules.items():
+        if hasattr(parameters, "primitives") and (mapped := parameters.primitives(module)):
+            primitives[module] = mapped
+    return "\n".join([*_preamble(header), *_with_primitives(lines, primitives), ""])
 
 
 def _write_verilog(design: str) -> str:
@@ -185,6 +192,20 @@ def _replaceable_roms(text: str, expected: dict[str, RomParameters]) -> list[str
     if pending:
         raise ValueError(f"ROM {min(pending)!r} must occur in the design, but does not")
     return lines
+
+
+def _with_primitives(lines: Sequence[str], primitives: Mapping[str, str]) -> Iterator[str]:
+    """Give modules that the fabric has primitives for their form for synthesis."""
+    inside = False
+    for line in lines:
+        match = _MODULE.match(line)
+        if match and match[1] in primitives:
+            inside = True
+            yield from (f"`ifdef {SYNTHESIS_MACRO}", *primitives[match[1]].splitlines(), "`else")
+        yield line
+        if inside and line == "endmodule":
+            inside = False
+            yield "`endif"
 
 
 def _check_words(rom: RomParameters, memory: str, width: int, depth: int, block: list[str]) -> None:
