@@ -19,7 +19,7 @@ _GATES = 4
 
 @dataclass(frozen=True)
 class AdderLogicParameters:
-    """Terms of a graph for unsigned inputs. (Its outputs' signs and shifts are left to who reads the terms.)
+    """Terms of a graph for unsigned inputs; signs and shifts of its outputs are left to who reads the terms.
 
     Integers of several bits go through the graph as they are. Their bit planes one by one would take as many adders a
     plane, each narrower by bits - 1: never fewer tables for two bits or more.

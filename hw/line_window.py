@@ -76,7 +76,10 @@ class LineWindowParameters:
     @property
     def pace(self) -> int:
         """Fewest cycles from one vector to the next."""
-        return self.image.stride[1] if self.output_size[1] > 1 else 1
+        columns = self.corners(1)
+        # From the last window of a row to the first of the next one, or from one to the next in a row.
+        turn = self.pitch - (columns[-1] - columns[0])
+        return min(turn, self.image.stride[1]) if len(columns) > 1 else turn
 
     @property
     def lines(self) -> int:

@@ -49,8 +49,12 @@ def random_network(rng: np.random.Generator, *, depth: int | None = None, widest
     return Network(InputType((widths[0],), bits), tuple(nodes), nodes[-1].name)
 
 
-def random_plan(rng: np.random.Generator, network: Network, *, widest: int = 24) -> Plan:
-    """Return a legal plan for `network`, from one cell a layer to whole layers at once.
+#: Weights of the largest layer that `random_plan` hardwires, so that simulators need not take long.
+_HARDWIRED = 2000
+
+
+def random_plan(rng: np.random.Generator, network: Network, *, widest: int = 24, hardwired: float = 0.2) -> Plan:
+    """Return a legal plan for `network`, from one cell a layer to whole layers at once, some of them as logic.
 
     Parameters
     ----------
@@ -60,6 +64,8 @@ def random_plan(rng: np.random.Generator, network: Network, *, widest: int = 24)
         A chain of dense layers.
     widest : int
         Largest word, in bits, and most columns and lanes.
+    hardwired : float
+        How many of the small layers are hardwired.
     """
     types = network.types
     layers = network_layers(network)
@@ -69,6 +75,13 @@ def random_plan(rng: np.random.Generator, network: Network, *, widest: int = 24)
         shape, result = types[node.input].shape, types[node.name].shape
         space, stages = bool(rng.integers(4) == 0), int(rng.integers(0, 3))
         pool = int(rng.integers(0, 5))
+        if hardwired > 0 and rng.random() < hardwired and node.channels * node.fan_in <= _HARDWIRED:
+            flat = layers.flat and not plans
+            codes = node.fan_in if flat or len(shape) != 3 else shape[0]
+            simd = codes if isinstance(node, Conv) else int(rng.integers(1, codes + 2))
+            hop = int(rng.integers(1, node.channels + 1))
+            plans.append(LayerPlan(simd=simd, hop=hop, stages=stages, pool=pool, style="hardwired"))
+            continue
         if isinstance(node, Conv) and node.depthwise:
             plans.append(LayerPlan(int(rng.integers(1, node.channels + 1)), 1, space=space, pool=pool))
             continue

@@ -16,6 +16,7 @@ from signfold.hw.accelerator import AcceleratorConfig
 from signfold.hw.correction import CorrectionParameters
 from signfold.hw.engine import EngineParameters
 from signfold.hw.engine_core import EngineCore
+from signfold.hw.hardwired import HardwiredParameters
 from signfold.hw.image import border_classes
 from signfold.hw.rom import RomParameters
 from signfold.hw.threshold import ThresholdParameters
@@ -80,7 +81,7 @@ def describe(network: Network, config: AcceleratorConfig) -> dict[str, Any]:
         "input": {"shape": list(network.input.shape), "bits": network.input.bits},
         # A single threshold for all pixels is wired into the logic and has no image.
         "pixel_threshold": None if pixels.thresholds is None or pixels.rom else int(pixels.thresholds[0, 0]),
-        "nodes": _nodes(layers),
+        "nodes": _nodes(layers, config),
         "meaning": _MEANING,
         "images": entries,
     }
@@ -96,9 +97,13 @@ def describe(network: Network, config: AcceleratorConfig) -> dict[str, Any]:
     return image_map
 
 
-def _nodes(layers: Layers) -> list[dict[str, Any]]:
-    """Describe the network's nodes in order, but for what the images hold; `layer` says in which layer's images."""
+def _nodes(layers: Layers, config: AcceleratorConfig) -> list[dict[str, Any]]:
+    """Describe the network's nodes in order, but for what the images hold; `layer` says in which layer's images.
+
+    Of a hardwired layer there are no images: its integers stand here, `codes` of weights as hexadecimal digits.
+    """
     network = layers.network
+    hardwired = {k for k, stage in enumerate(config.layers) if isinstance(stage, HardwiredParameters)}
     home = {layer.node.name: k for k, layer in enumerate(layers.layers)}
     # Thresholds are with the layer that compares, whatever poolings they have moved before; inversions come after.
     comparing = [k for k, layer in enumerate(layers.layers) if layer.thresholds is not None]
@@ -122,8 +127,17 @@ def _nodes(layers: Layers) -> list[dict[str, Any]]:
                 entry |= {"inverted": None if node.inverted is None else inverting.pop(0)}
             case Affine():
                 entry |= {"fraction": node.fraction}
+        if entry.get("layer") in hardwired:
+            entry |= _integers(node)
         nodes.append(entry)
     return nodes
+
+
+def _integers(node: Conv | Dense | Threshold) -> dict[str, Any]:
+    """Return the integers of a node that has no images."""
+    if isinstance(node, Threshold):
+        return {"thresholds": node.thresholds.tolist()}
+    return {"codes": [row.astype(np.uint8).tobytes().hex() for row in node.weights.reshape(node.channels, -1)]}
 
 
 def _weights(layer: int, stage: Any) -> list[dict[str, Any]]:
@@ -147,6 +161,8 @@ def _weights(layer: int, stage: Any) -> list[dict[str, Any]]:
 
 def _units(layer: int, stage: Any) -> list[dict[str, Any]]:
     """Describe the images of what a layer's sums go through; each row of an array has its own."""
+    if isinstance(stage, HardwiredParameters):
+        return []
     if not isinstance(stage, EngineCore):
         return _thresholds(layer, stage.unit, 0, {"step": 1, "origin": 0, "reference_class": 0})
     entries = []

@@ -22,6 +22,7 @@ from signfold.sw.hardwire import adder_graph
 from signfold.sw.layers import Layer, Layers, network_layers
 from signfold.sw.network import Conv, Dense, MaxPool, Network, Threshold
 from signfold.sw.plan import LayerPlan, Plan
+from signfold.sw.shared_group import SharedGroup
 
 __all__ = ["lower", "stream_order"]
 
@@ -48,13 +49,25 @@ def lower(network: Network, plan: Plan) -> AcceleratorConfig:
     value = _Value.of_input(layers, plan.lanes)
     choices = iter(plan.layers)
     stages, planned = [], 0
+    group = SharedGroup(plan)
     for k, layer in enumerate(layers.layers):
         try:
             if layer.planned:
-                choice = next(choices)
-                stages.append(_matrix(f"l{k}", layer, choice, find_fabric(plan.fabric), value, network))
+                choice = group.choice(planned, next(choices))
+                stage = _matrix(f"l{k}", layer, choice, find_fabric(plan.fabric), value, network)
                 value.pool = choice.pool
+                if group.open or group.begins(planned):
+                    group.add(stage)
+                    value.follow(stage)
+                    stage = None if group.continues(planned) else group.close(f"l{k}")
                 planned += 1
+                if stage is None:
+                    continue
+                stages.append(stage)
+            elif group.open:
+                image = _image(layer.node, value, None) if isinstance(layer.node, MaxPool) else None
+                value.height, value.width = group.pool(layer, image)
+                continue
             elif isinstance(layer.node, Threshold):
                 stages.append(_standing_thresholds(f"l{k}", layer, value, network))
             else:
@@ -171,7 +184,8 @@ def _matrix(
         planes,
         image,
         choice.rows,
-        memory=choice.memory,
+        # Memories that are loaded are the shared engine's.
+        memory="auto" if choice.memory == "loaded" else choice.memory,
         fabric=fabric,
     )
 
@@ -264,8 +278,9 @@ def _scores(layers: Layers, last: Stage, value: _Value) -> ScoreParameters:
         value.bits,
         value.step,
         value.origin,
-        sums.low,
-        sums.high,
+        # Of a hardwired layer it is known what sums its weights can give.
+        max(sums.low, -value.origin),
+        min(sums.high, value.step * value.largest - value.origin),
         None if layers.affine is None else layers.affine.scale,
         None if layers.affine is None else layers.affine.offset,
     )

@@ -87,7 +87,9 @@ def _entries(image_map: Mapping[str, Any], kind: str, layer: int | None) -> list
 
 
 def _dense_weights(image_map: Mapping[str, Any], node: Mapping[str, Any], images: Images) -> np.ndarray:
-    """Return the weight codes of a dense layer, whose inputs stand in the order of the stream."""
+    """Return the weight codes of a dense layer, whose inputs stand in the order of the stream in images."""
+    if "codes" in node:
+        return _codes(node)
     codes, shape = _weights(image_map, node, images), tuple(node["shape"])
     if len(shape) == 3:
         channels, height, width = shape
@@ -97,8 +99,15 @@ def _dense_weights(image_map: Mapping[str, Any], node: Mapping[str, Any], images
 
 def _conv_weights(image_map: Mapping[str, Any], node: Mapping[str, Any], images: Images) -> np.ndarray:
     """Return the weight codes of a convolution."""
+    if "codes" in node:
+        return _codes(node).reshape(node["channels"], *node["shape"])
     codes = _weights(image_map, node, images)
     return codes.transpose(0, 2, 1).reshape(node["channels"], *node["shape"])
+
+
+def _codes(node: Mapping[str, Any]) -> np.ndarray:
+    """Return the weight codes that the map itself holds, of a hardwired layer, channels x fan-in."""
+    return np.stack([np.frombuffer(bytes.fromhex(row), np.uint8) for row in node["codes"]])
 
 
 def _weights(image_map: Mapping[str, Any], node: Mapping[str, Any], images: Images) -> np.ndarray:
@@ -146,6 +155,8 @@ def stored_thresholds(
         for entry in _entries(image_map, "pixel_thresholds", None):
             values = _fields(images[entry["rom"]], entry["lanes"], entry["field_bits"])[: entry["elements"], None]
         return _rows(values.astype(np.int64), node["rows"], value.shape)
+    if "thresholds" in node:
+        return np.array(node["thresholds"], np.int64)
     (first,) = (entry for entry in _entries(image_map, "thresholds", node["layer"]) if entry["row"] == 0)
     bits, lanes, beats, number = (first[key] for key in ("bits", "lanes", "beats", "reference_class"))
     stored = np.zeros((beats, lanes, (1 << bits) - 1), np.int64)

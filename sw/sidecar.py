@@ -7,7 +7,10 @@ from typing import Any
 from signfold.hw.accelerator import AcceleratorConfig
 from signfold.hw.engine import EngineParameters
 from signfold.hw.engine_core import EngineCore
+from signfold.hw.hardwired import HardwiredParameters
+from signfold.hw.lane_engine import LaneEngineParameters
 from signfold.hw.shapes import beat_layout, result_layout
+from signfold.hw.threshold_stage import ThresholdStageParameters
 from signfold.hw.verilog import MEMORY_DIRECTORY_MACRO, MEMORY_MACRO
 from signfold.sw.layers import network_layers
 from signfold.sw.network import Network
@@ -36,6 +39,9 @@ def header(network: Network, config: AcceleratorConfig) -> list[str]:
 
 def _layer(layer: Any) -> str:
     """Say what a layer computes on what array."""
+    if isinstance(layer, HardwiredParameters):
+        what = f"{layer.fan_in} -> {layer.channels}" if layer.image is None else _images(layer)
+        return f"{what}: hardwired, {len(layer.graph.sums)} additions in {layer.graph.depth} levels"
     if not isinstance(layer, EngineCore):
         return f"{layer.channels} channels: {2**layer.output_bits - 1} thresholds on codes of {layer.input_bits} bits"
     dense = isinstance(layer, EngineParameters) and layer.image is None
@@ -53,14 +59,12 @@ def _layer(layer: Any) -> str:
     return f"{what}: {how}"
 
 
-def _images(layer: EngineCore) -> str:
+def _images(layer: EngineCore | HardwiredParameters) -> str:
     """Say what images a layer reads and gives."""
-    image, window = layer.image, layer.feeder.storage
-    inputs = layer.inputs if isinstance(layer, EngineParameters) else layer.channels
-    sizes = [(image.height, image.width, inputs), (*window.output_size, layer.channels)]
-    kind = "" if isinstance(layer, EngineParameters) else {"multiply": "depthwise "}.get(layer.operation, "")
-    if not isinstance(layer, EngineParameters) and not kind:
-        kind = f"{layer.operation} of "
+    image, by_lane = layer.image, isinstance(layer, LaneEngineParameters)
+    inputs = layer.channels if by_lane else layer.inputs
+    sizes = [(image.height, image.width, inputs), (*layer.output_size, layer.channels)]
+    kind = {"multiply": "depthwise "}.get(layer.operation, f"{layer.operation} of ") if by_lane else ""
     before, after = ("x".join(map(str, size)) for size in sizes)
     return f"{before} -> {after}, {kind}{image.kernel[0]}x{image.kernel[1]}"
 
@@ -175,14 +179,13 @@ def _taps(network: Network, config: AcceleratorConfig) -> list[dict[str, Any]]:
         }
     ]
     for k, (stage, layer) in enumerate(zip(config.layers, layers.layers, strict=True)):
-        engine = isinstance(stage, EngineCore)
-        if engine:
-            height, width = getattr(stage.feeder.storage, "output_size", (1, 1))
+        if not isinstance(stage, ThresholdStageParameters):
+            height, width = stage.output_size
         if not layer.result:
             continue
         sums = network.types[layer.result].kind == "sum"
         tap = {
-            "instance": f"engine_{k}" if engine else f"thresholds_{k}",
+            "instance": f"{stage.kind}_{k}",
             "node": layer.result,
             "kind": "sums" if sums else "codes",
             "channels": stage.channels,

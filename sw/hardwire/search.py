@@ -1,4 +1,4 @@
-"""Common subexpressions of a constant matrix: the pair of terms that most sums share becomes a term, again and again."""
+"""Common subexpressions of a constant matrix: the pair of terms that most rows share becomes a term, and so on."""
 
 import numpy as np
 

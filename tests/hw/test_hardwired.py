@@ -5,7 +5,6 @@ import random
 import numpy as np
 import pytest
 
-from signfold.hw.adder_graph import AdderGraph, Output, Sum
 from signfold.hw.hardwired import HardwiredParameters
 from signfold.hw.image import ImageGeometry
 from signfold.sim.timed import check_timing, paced
