@@ -13,7 +13,7 @@ from signfold.sw.files import write_whole
 
 __all__ = ["LayerPlan", "Plan"]
 
-_KEYS = ("cols", "simd", "hop", "stages", "rows", "space", "pool", "style", "memory")
+_KEYS = ("cols", "simd", "hop", "stages", "rows", "space", "pool", "style", "memory", "shares")
 #: Keys that a plan always shows.
 _ALWAYS = ("cols", "simd", "hop", "stages")
 _STYLES = ("array", "hardwired")
@@ -47,7 +47,10 @@ class LayerPlan:
         then the codes of an input beat (all input channels for a convolution), `hop` those of an output beat, `stages`
         the registers between inputs and comparisons; `cols`, `rows`, `space` and `memory` have no meaning.
     memory : str
-        Where the weights lie: "block", "lut" or "auto"; see `signfold.hw.rom.RomParameters`.
+        Where the weights lie: "block", "lut" or "auto"; see `signfold.hw.rom.RomParameters`. "loaded": in memory that
+        the host fills before the first frame.
+    shares : bool
+        The layer runs on the array of the layer before it, which computes them in turn. No other key is given then.
 
     Raises
     ------
@@ -65,6 +68,7 @@ class LayerPlan:
     pool: int = 0
     style: str = "array"
     memory: str = "auto"
+    shares: bool = False
 
     def __post_init__(self):
         check_integer("cols", self.cols, minimum=1)
@@ -73,9 +77,17 @@ class LayerPlan:
         check_integer("stages", self.stages, minimum=0, maximum=16)
         check_integer("rows", self.rows, minimum=1)
         check_integer("pool", self.pool, minimum=0)
-        if not isinstance(self.space, bool):
-            raise TypeError(f"space must be true or false, not {self.space!r}")
-        for name, allowed in (("style", _STYLES), ("memory", tuple(ROM_STYLES))):
+        for name in ("space", "shares"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} must be true or false, not {getattr(self, name)!r}")
+        if self.shares:
+            for key in fields(self):
+                if key.name != "shares" and getattr(self, key.name) != key.default:
+                    raise ValueError(
+                        f"{key.name} must not be given for a layer that shares the array of the layer before it, "
+                        f"not {getattr(self, key.name)!r}"
+                    )
+        for name, allowed in (("style", _STYLES), ("memory", (*ROM_STYLES, "loaded"))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
         if self.style == "hardwired":
@@ -110,6 +122,8 @@ class Plan:
 
     def __post_init__(self):
         check_integer("lanes", self.lanes, minimum=1)
+        if self.layers and tuple(self.layers)[0].shares:
+            raise ValueError("layer 0: shares must be false, because no layer is before it")
         find_fabric(self.fabric)
         object.__setattr__(self, "layers", tuple(self.layers))
 
@@ -123,6 +137,7 @@ class Plan:
             for key in fields(layer):
                 value = getattr(layer, key.name)
                 shown = key.name in _ALWAYS and not (layer.style == "hardwired" and key.name in _ARRAY_ALONE)
+                shown = shown and not layer.shares
                 if shown or value != key.default:
                     lines.append(f"{key.name} = " + (f'"{value}"' if isinstance(value, str) else str(value).lower()))
         return "\n".join(lines) + "\n"
@@ -155,7 +170,7 @@ class Plan:
             raise PlanError(f"plan {str(path)!r}: 'layer' must be an array of tables, one [[layer]] a layer")
         layers = []
         for k, entry in enumerate(entries):
-            needed = {"simd"} if entry.get("style") == "hardwired" else {"cols", "simd"}
+            needed = set() if entry.get("shares") is True else {"simd"} if entry.get("style") == "hardwired" else {"cols", "simd"}
             strange = sorted(set(entry) - set(_KEYS)) or sorted(needed - set(entry))
             if strange:
                 what = "unknown" if strange[0] in entry else "missing"

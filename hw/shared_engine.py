@@ -1,0 +1,327 @@
+"""Shared engine: several layers, one after another, on one array."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
+
+import numpy as np
+
+from signfold.hw.array import ArrayParameters
+from signfold.hw.check import check_identifier
+from signfold.hw.engine import EngineParameters
+from signfold.hw.ram import RamParameters
+from signfold.hw.rom import RomParameters
+from signfold.hw.shapes import beat_layout
+from signfold.hw.shared_drain import drain
+from signfold.hw.shared_gateware import SharedEngine
+from signfold.hw.shared_layer import SharedLayer
+from signfold.hw.shared_thresholds import SharedThresholdParameters
+from signfold.hw.shared_timing import shared_timing
+from signfold.hw.stage import Stage
+from signfold.hw.stream import QueueParameters
+from signfold.hw.timing import Timing
+from signfold.hw.walk import Program, WalkParameters
+
+__all__ = ["SharedEngineParameters"]
+
+
+@dataclass(frozen=True, eq=False)
+class SharedEngineParameters(Stage):
+    """Layers that follow one another, and the array that computes them in turn.
+
+    The layer at work reads one of two memories and fills the other; then they swap roles. While the last layer works,
+    whose results go out, the next frame comes in. The array is idle only while the last results of a layer are on their
+    way into memory, and while it waits for input.
+
+    Parameters
+    ----------
+    name : str
+        Prefix of the ROM names, such as `l0`.
+    layers : tuple of SharedLayer
+        Layers, of the same `cols`, `simd`, `hop`, `stages` and fabric. All but the last have thresholds; the last one
+        has no pooling.
+    loaded : bool
+        Weights lie in memories that are filled before the first frame, not in ROMs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is of the wrong kind or out of range, or layers do not fit one another; the message names it.
+    """
+
+    name: str
+    layers: tuple[SharedLayer, ...]
+    loaded: bool = False
+
+    kind = "shared"
+    #: Cycles from the issue of a word to the word at the array.
+    DELAY = 2
+
+    def __post_init__(self):
+        check_identifier("engine name", self.name)
+        if not self.layers:
+            raise ValueError("layers of a shared engine must hold at least one layer")
+        for key in ("cols", "simd", "hop", "stages", "fabric"):
+            for k, layer in enumerate(self.layers):
+                have, want = getattr(layer.engine, key), getattr(self.first, key)
+                if have != want:
+                    raise ValueError(f"{key} must be {want!r} in all layers of a shared engine, not {have!r} in layer {k}")
+        for k, (before, after) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
+            if before.engine.thresholds is None:
+                raise ValueError(f"layer {k} of a shared engine must have thresholds, because another follows")
+            bits = before.engine.thresholds.shape[1].bit_length()
+            if bits != after.engine.planes.activation_bits:
+                raise ValueError(f"layer {k + 1} of a shared engine must read codes of {bits} bits")
+            elements = before.output_size[0] * before.output_size[1] * before.engine.channels
+            if elements != after.engine.input_elements or before.engine.channels != after.engine.inputs:
+                raise ValueError(f"layer {k + 1} of a shared engine must read what layer {k} gives")
+        if len(self.layers) > 1 and self.simd % self.lanes:
+            raise ValueError(f"hop must divide simd = {self.simd} on a shared engine, not {self.lanes!r}")
+        if self.layers[-1].pool is not None:
+            raise ValueError("the last layer of a shared engine must have no pooling")
+        if self.thresholds is None and not (self.last.border()[1] == self.last.origin).all():
+            raise ValueError("the last layer of a shared engine must have thresholds where it has zero padding")
+        _ = self.drains  # refuses what cannot be written in time
+
+    @property
+    def first(self) -> EngineParameters:
+        """The first layer."""
+        return self.layers[0].engine
+
+    @property
+    def last(self) -> EngineParameters:
+        """The last layer."""
+        return self.layers[-1].engine
+
+    @property
+    def simd(self) -> int:
+        """Codes of a word."""
+        return self.first.simd
+
+    @property
+    def lanes(self) -> int:
+        """Codes or sums of an output beat."""
+        return self.first.hop
+
+    @property
+    def channels(self) -> int:
+        """Output channels of the last layer."""
+        return self.last.channels
+
+    @property
+    def thresholds(self) -> np.ndarray | None:
+        """Thresholds of the last layer."""
+        return self.last.thresholds
+
+    @property
+    def input_elements(self) -> int:
+        """Codes of a frame at the input."""
+        return self.first.input_elements
+
+    @property
+    def input_lanes(self) -> int:
+        """Codes of an input beat: a word, or a position where that is less."""
+        return min(self.simd, self.first.inputs)
+
+    @property
+    def input_bits(self) -> int:
+        """Width of an input code."""
+        return self.first.planes.activation_bits
+
+    @property
+    def input_beats(self) -> int:
+        """Beats of a frame at the input."""
+        return self.layers[0].plane_words
+
+    @property
+    def positions(self) -> int:
+        """Output positions of a frame, a packet each."""
+        return self.last.positions
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """Output positions down and across."""
+        return self.layers[-1].size
+
+    @property
+    def output_bits(self) -> int:
+        """Bits of a code, or of an unsigned sum, of an output beat."""
+        return self.sum_width if self.thresholds is None else self.thresholds.shape[1].bit_length()
+
+    @property
+    def output_step(self) -> int:
+        """Step of the sums that go out."""
+        return self.last.step
+
+    @property
+    def origin(self) -> int:
+        """Origin of the sums that go out."""
+        return self.last.origin
+
+    @property
+    def largest_output(self) -> int:
+        """Largest code or sum that goes out."""
+        return self.last.largest if self.thresholds is None else super().largest_output
+
+    @cached_property
+    def array(self) -> ArrayParameters:
+        """Parameters of the array: its sums hold those of every layer."""
+        tops = [(layer.engine.words * layer.engine.planes.top, layer.engine.planes) for layer in self.layers]
+        planes = max((planes for _, planes in tops), key=lambda planes: planes.top)
+        words = max(-(-top // planes.top) for top, _ in tops)
+        return replace(self.first.array, words=max(words, self.first.array.groups), planes=planes)
+
+    @property
+    def sum_width(self) -> int:
+        """Width of a count."""
+        return self.array.cell.sum_width
+
+    @cached_property
+    def units(self) -> SharedThresholdParameters | None:
+        """The thresholds of all layers, layer after layer, border class after class, beat after beat; None without."""
+        levels = max((layer.engine.thresholds.shape[1] for layer in self.layers if layer.engine.thresholds is not None), default=0)
+        if levels == 0:
+            return None
+        never, entries = 1 << self.sum_width, []
+        for layer in self.layers:
+            engine = layer.engine
+            if engine.thresholds is not None:
+                counts = np.where(layer.counts > engine.largest, never, layer.counts)
+                stored = np.full((len(counts), engine.beats * self.lanes, levels), never)
+                stored[:, : engine.channels, : counts.shape[2]] = counts
+                entries.append(stored.reshape(-1, self.lanes, levels))
+        return SharedThresholdParameters(f"{self.name}_t", self.sum_width, np.concatenate(entries))
+
+    @cached_property
+    def threshold_bases(self) -> tuple[int, ...]:
+        """Entry of each layer's first thresholds."""
+        sizes = [
+            0 if layer.engine.thresholds is None else len(layer.border[1]) * layer.engine.beats for layer in self.layers
+        ]
+        return tuple(accumulate(sizes[:-1], initial=0))
+
+    @property
+    def unit_latency(self) -> int:
+        """Cycles from a beat of sums to its codes."""
+        return 0 if self.units is None else self.units.latency
+
+    @cached_property
+    def weight_bases(self) -> tuple[int, ...]:
+        """Address of each layer's first weight word."""
+        sizes = [layer.engine.feeder.sequencer.addresses for layer in self.layers]
+        return tuple(accumulate(sizes[:-1], initial=0))
+
+    @cached_property
+    def weight_tables(self) -> tuple[RomParameters, ...]:
+        """One table a column group: those of the layers one after another, whether in a ROM or to be loaded."""
+        tables = []
+        for group, parts in enumerate(zip(*(layer.engine.weight_roms for layer in self.layers), strict=True)):
+            words = tuple(word for part in parts for word in part.words)
+            tables.append(RomParameters(f"{self.name}_w{group}", parts[0].width, words, parts[0].style))
+        return tuple(tables)
+
+    @property
+    def weight_memories(self) -> tuple[RamParameters, ...]:
+        """The memories of loaded weights, one a column group."""
+        fabric = self.first.fabric
+        return tuple(RamParameters(table.width, table.depth, fabric) for table in self.weight_tables)
+
+    @property
+    def roms(self) -> tuple[RomParameters, ...]:
+        """All tables of the engine."""
+        return (*(() if self.loaded else self.weight_tables), *(() if self.units is None else self.units.roms))
+
+    @cached_property
+    def memories(self) -> tuple[RamParameters, ...]:
+        """The two memories of activations. With an odd number of layers frames begin in either."""
+        words = [layer.input_words for layer in self.layers]
+        alike = len(words) % 2
+        return tuple(
+            RamParameters(self.simd, max(words if alike else words[start::2]), self.first.fabric) for start in (0, 1)
+        )
+
+    @cached_property
+    def issue(self) -> WalkParameters:
+        """Loops that issue words."""
+        programs = [layer.issue(base, 0) for layer, base in zip(self.layers, self.weight_bases, strict=True)]
+        address = max(memory.address_width for memory in self.memories)
+        weights = max(1, (self.weight_tables[0].depth - 1).bit_length())
+        if not any(layer.padded for layer in self.layers):
+            programs = [Program(p.counts, p.starts[:2], p.strides[:2]) for p in programs]
+            return WalkParameters(tuple(programs), (address, weights))
+        sides = [
+            max(p.at(value, tuple(count - 1 for count in p.counts)) for p in programs).bit_length() for value in (2, 3)
+        ]
+        return WalkParameters(tuple(programs), (address, weights, *(max(1, side) for side in sides)))
+
+    @property
+    def bordered(self) -> bool:
+        """Whether thresholds, or what counts, depend on the position."""
+        return any(
+            layer.outside or (layer.engine.thresholds is not None and len(layer.border[1]) > 1) for layer in self.layers
+        )
+
+    @cached_property
+    def results(self) -> WalkParameters:
+        """Loops that take results."""
+        programs = [layer.result(base) for layer, base in zip(self.layers, self.threshold_bases, strict=True)]
+        # Past a position's last beat the address goes on for the rest of the group.
+        entry = (0 if self.units is None else self.units.entries + self.array.groups).bit_length()
+        if not self.bordered:
+            programs = [Program(p.counts, p.starts[:1], p.strides[:1]) for p in programs]
+            return WalkParameters(tuple(programs), (max(1, entry),))
+        sides = [
+            max(p.at(value, tuple(count - 1 for count in p.counts)) for p in programs).bit_length() for value in (1, 2)
+        ]
+        return WalkParameters(tuple(programs), (max(1, entry), *(max(1, side) for side in sides)))
+
+    @cached_property
+    def writes(self) -> WalkParameters:
+        """Loops that write each layer's input: planes of a word, words."""
+        programs = tuple(
+            Program((layer.engine.planes.activation_bits, layer.plane_words), (0,), ((layer.plane_words, 1),))
+            for layer in self.layers
+        )
+        return WalkParameters(programs, (max(memory.address_width for memory in self.memories),))
+
+    @cached_property
+    def drains(self) -> tuple[tuple[int, int], ...]:
+        """For each layer but the last: cycles from its last word to the next layer's first, and words that wait."""
+        return tuple(drain(self, k) for k in range(len(self.layers) - 1))
+
+    @property
+    def waiting(self) -> int:
+        """Most words that wait to be written; 0 where each is written at once."""
+        return max((words for _, words in self.drains), default=0)
+
+    @property
+    def pipeline(self) -> int:
+        """Cycles from a pass's last word at the array to its first beat at the output queue."""
+        return self.array.latency + (0 if self.thresholds is None else self.unit_latency)
+
+    @property
+    def queue(self) -> QueueParameters:
+        """Parameters of the output queue: room for all passes in flight while the consumer takes its time."""
+        groups, words = self.array.groups, self.last.array.pass_words
+        lifetime = words + self.pipeline + groups + QueueParameters.LATENCY + self.DELAY + 1
+        return QueueParameters(beat_layout(self.lanes, self.output_bits), groups * (-(-lifetime // words) + 2))
+
+    @property
+    def interval(self) -> int:
+        """Cycles from one frame to the next without back-pressure, where input comes as fast as it is taken."""
+        inner = sum(layer.cycles + cycles - 1 for layer, (cycles, _) in zip(self.layers, self.drains, strict=False))
+        return inner + max(self.layers[-1].cycles, self.input_beats * self.input_bits)
+
+    def compute(self, codes: np.ndarray) -> np.ndarray:
+        """Return codes, or sums as they go out, of the last layer; see `Stage`."""
+        for layer in self.layers:
+            codes = layer.compute(codes)
+        return codes
+
+    def timing(self, source: Timing) -> Timing:
+        """Yield the cycles at which output beats become available; see `signfold.hw.timing`."""
+        return shared_timing(self, source)
+
+    def create(self) -> SharedEngine:
+        """Return the gateware."""
+        return SharedEngine(self)
