@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.cell import CellParameters
 from signfold.hw.check import check_integer
+from signfold.hw.column import ColumnParameters
 from signfold.hw.delay import delayed
 from signfold.hw.fabric import FABRICS, Fabric
 from signfold.hw.parity import ParityParameters
@@ -89,6 +90,10 @@ class ArrayParameters:
     def lead(self) -> int:
         """Cycles from a word at the input to the same word at the first cells."""
         return self.encoder.LATENCY if self.encoded else 0
+
+    def column(self, j: int, r: int) -> ColumnParameters:
+        """Return the parameters of column group `j`, from the left, of row `r`."""
+        return ColumnParameters(self.cell, self.hop, j == 0, j == self.groups - 1, r == self.rows - 1)
 
     @property
     def pass_words(self) -> int:
@@ -184,51 +189,39 @@ class SystolicArray(wiring.Component):
         p = self.parameters
         m = Module()
         weights = [self.weights[p.groups - 1 - j] for j in range(p.groups)]
-        control = Cat(self.valid, self.first, self.last, self.double)[: 4 if len(p.planes.plays) > 1 else 3]
-        # A cell wants them with the count of their word.
+        # A cell wants control with the count of its word.
+        control = Cat(self.valid, self.first, self.last, self.double if len(p.planes.plays) > 1 else Const(0, 1))
         control = delayed(m, control, p.lead + p.stages, "control")
         for r in range(p.rows):
             # Row r works r cycles behind row 0, because the weights reach it r cycles later.
             if r > 0:
                 control = delayed(m, control, 1, f"control_{r}")
-                weights = [delayed(m, w, 1, f"weights_{r}_{j}") for j, w in enumerate(weights)]
             word = delayed(m, self.words[r], r, f"word_{r}")
             if p.encoded:
                 m.submodules[f"encoder_{r}"] = encoder = p.encoder.create()
                 m.d.comb += encoder.word.eq(word)
                 word = encoder.parities
-            self._elaborate_row(m, r, word, control, weights)
+            weights = self._elaborate_row(m, r, word, control, weights)
         return m
 
     def _elaborate_row(self, m, r, word, control, weights):
-        """Lay out one row from left to right, and the chain that carries its sums to the right edge."""
+        """Lay out one row from left to right, and return the weights for the one below.
+
+        Sums finish one cycle apart from left to right and travel at half that speed: those of the right columns pass
+        first and no two meet.
+        """
         p = self.parameters
-        leaving = None
+        below, left = [], None
         for j in range(p.groups):
-            if j > 0:
-                word = delayed(m, word, 1, f"word_{r}_{j}")
-                control = delayed(m, control, 1, f"control_{r}_{j}")
-            valid, first, last, *double = control
-            totals = []
-            for lane in range(p.hop):
-                column = (p.groups - 1 - j) * p.hop + lane
-                m.submodules[f"cell_{r}_{column}"] = cell = p.cell.create()
-                m.d.comb += [
-                    cell.activations.eq(word),
-                    cell.weights.eq(weights[j].word_select(lane, p.cell.weight_width)),
-                    cell.accumulate.eq(valid),
-                    cell.restart.eq(first),
-                    cell.double.eq(double[0] if double else 0),
-                ]
-                totals.append(cell.total)
-            done = Signal(name=f"done_{r}_{j}")
-            m.d.sync += done.eq(valid & last)
-            # Sums finish one cycle apart from left to right and travel at half that speed: those of the right columns
-            # pass first and no two meet.
-            here = Signal(p.hop * p.cell.sum_width, name=f"leaving_{r}_{j}")
-            if leaving is None:
-                m.d.comb += here.eq(Cat(totals))
-            else:
-                m.d.comb += here.eq(Mux(done, Cat(totals), delayed(m, leaving, 2, f"passing_{r}_{j}")))
-            leaving = here
-        m.d.comb += [Cat(self.sums[r]).eq(leaving), self.done[r].eq(done)]
+            column = p.column(j, r).create()
+            m.submodules[f"column_{r}_{j}"] = column
+            m.d.comb += [column.word.eq(word), column.control.eq(control), column.weights.eq(weights[j])]
+            if left is not None:
+                m.d.comb += column.passing.eq(left.leaving)
+            if j < p.groups - 1:
+                word, control = column.word_on, column.control_on
+            if r < p.rows - 1:
+                below.append(column.weights_on)
+            left = column
+        m.d.comb += [Cat(self.sums[r]).eq(left.leaving), self.done[r].eq(left.done)]
+        return below

@@ -85,8 +85,13 @@ def test_equal_roms_stay_apart_and_have_their_files():
 
 def test_equal_cells_become_one_module():
     text = convert(engine().create(), roms=engine().roms)
-    assert len(re.findall(r"^module \S*__cell_\w+\(", text, re.M)) == 1 + 1  # the cell and its popcount
-    assert len(re.findall(r"^  accelerator__array__cell_\w+ cell_", text, re.M)) == 8
+    # Of the four groups of two columns, the one on the left and the one on the right differ from those between.
+    assert re.findall(r"^module (accelerator__(?:cell|column)_\d+)\(", text, re.M) == [
+        "accelerator__cell_0",
+        *(f"accelerator__column_{k}" for k in range(3)),
+    ]
+    assert len(re.findall(r"^  accelerator__column_1 column_", text, re.M)) == 2
+    assert len(re.findall(r"^  accelerator__cell_0 cell_", text, re.M)) == 3 * 2
 
 
 def test_module_names_need_no_escape():

@@ -54,7 +54,7 @@ def test_a_fault_in_the_netlist_is_told(artefacts, tmp_path):
         check_netlist(artefacts, "ice40", frames)
     text = netlist.read_text()
     # The tables that drive the registers of the first engine's cells.
-    table = re.search(r"\.LUT_INIT\(16'h([0-9a-f]{4})\)\n  \) \\engine_0\.array\.cell_0_0", text)
+    table = re.search(r"\.LUT_INIT\(16'h([0-9a-f]{4})\)\n  \) \\engine_0\.array\.column_0_0\.cell_0", text)
     assert table is not None
     faulty = tmp_path / "netlist.v"
     inverted = f"{int(table[1], 16) ^ 0xFFFF:04x}"
