@@ -59,7 +59,7 @@ class SharedEngine(wiring.Component):
         wiring.connect(m, queue.o, wiring.flipped(self.o))
 
         # A layer starts when its input is complete and the layer before has issued its last word.
-        running, held, role = Signal(), Signal(), Signal()
+        running, held, role = Signal(), Signal(), Signal(init=1)
         complete, stop, start = Signal(), Signal(), Signal()
         m.d.comb += [
             complete.eq(writes.step & writes.ends[-1]),
