@@ -7,6 +7,8 @@ __all__ = ["repeated_modules"]
 
 #: Copies from which on a module is kept apart. Fewer are worth more to optimization across their boundaries.
 LEAST = 4
+#: Characters of a module and all inside it from which on it is; synthesis is not slowed by copies of a handful of gates.
+SMALL = 2000
 
 _MODULE = re.compile(r"^module (\w+)\(.*?^endmodule", re.MULTILINE | re.DOTALL)
 _INSTANCE = re.compile(r"^  (\w+) (?:\w+|\\\S+ ) \($", re.MULTILINE)
@@ -41,11 +43,16 @@ def repeated_modules(verilog: str, top: str = "accelerator", *, least: int = LEA
     inside = {
         name: Counter(kind for kind in _INSTANCE.findall(body) if kind in bodies) for name, body in bodies.items()
     }
+    small = {
+        name
+        for name in bodies
+        if sum(len(bodies[kind]) * number for kind, number in _copies(name, inside).items()) + len(bodies[name]) < SMALL
+    }
     kept: set[str] = set()
     roots = [top]
     while roots:
         copies = _copies(roots.pop(), inside)
-        often = {name for name, count in copies.items() if count >= least}
+        often = {name for name, count in copies.items() if count >= least} - small
         # The outermost of them: the others are looked for again inside those.
         within = {name for outer in often for name in _copies(outer, inside)}
         new = often - within - kept

@@ -2,15 +2,16 @@
 
 import pytest
 
-from signfold.hw.repeats import repeated_modules
+from signfold.hw.repeats import SMALL, repeated_modules
 
 
 def design(**modules):
-    """Verilog of modules given as lists of the modules inside them."""
+    """Verilog of modules given as lists of the modules inside them; those called `tiny...` are small."""
     text = ""
     for name, inside in modules.items():
         lines = [f"  {kind} \\{kind}[{k}]  (\n    .clk(clk)\n  );" for k, kind in enumerate(inside)]
-        text += "\n".join([f"module {name}(clk);", "  input clk;", *lines, "endmodule", "", ""])
+        padding = [] if name.startswith("tiny") else ["  // logic"] * (SMALL // 11 + 1)
+        text += "\n".join([f"module {name}(clk);", "  input clk;", *padding, *lines, "endmodule", "", ""])
     return text
 
 
@@ -25,6 +26,14 @@ def test_parts_of_what_is_kept_are_kept_where_each_copy_has_many():
         top=["column"] * 8, column=["cell", "lane", "lane", "lane", "lane"], cell=["popcount"], popcount=[], lane=[]
     )
     assert repeated_modules(text, "top") == ("column", "lane")
+
+
+def test_modules_of_a_few_lines_are_part_of_what_holds_them():
+    text = design(top=["tiny"] * 99 + ["cell"] * 5, cell=["tiny_counter"] * 9, tiny=[], tiny_counter=[])
+    assert repeated_modules(text, "top") == ("cell",)
+    # What holds large ones is large.
+    text = design(top=["tiny"] * 9, tiny=["once", "once"], once=[])
+    assert repeated_modules(text, "top") == ("tiny",)
 
 
 def test_copies_in_different_places_count_together():
