@@ -63,6 +63,11 @@ class GatherParameters:
         return self.words
 
     @property
+    def interval(self) -> int:
+        """Fewest cycles from one frame to the next."""
+        return self.words
+
+    @property
     def settling(self) -> int:
         """Cycles after reset until words are taken."""
         return 0

@@ -1,7 +1,6 @@
 """Hardwired layer: a dense layer or a convolution whose weights are logic."""
 
 import math
-from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,18 +15,16 @@ from signfold.hw.constant_threshold import ConstantThresholdParameters
 from signfold.hw.gather import GatherParameters
 from signfold.hw.gearbox import NarrowerParameters
 from signfold.hw.hardwired_gateware import Hardwired
+from signfold.hw.hardwired_timing import hardwired_timing
 from signfold.hw.image import ImageGeometry, border_classes
 from signfold.hw.line_window import LineWindowParameters
 from signfold.hw.rom import RomParameters
 from signfold.hw.shapes import beat_layout
 from signfold.hw.stage import Stage
 from signfold.hw.stream import QueueParameters
-from signfold.hw.timing import Timing, offered, take_all
+from signfold.hw.timing import Timing
 
 __all__ = ["HardwiredParameters"]
-
-#: Frames after which the rhythm of frames is the same.
-_FRAMES = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +55,8 @@ class HardwiredParameters(Stage):
         Windows over an image; None for a dense layer.
     slack : int
         Positions that a queue before a convolution holds; 0: there is none. See `signfold.hw.slack`.
+    room : int
+        Positions that the queue at the output holds at least; it always holds those under way.
 
     Raises
     ------
@@ -75,6 +74,7 @@ class HardwiredParameters(Stage):
     bits: int = 1
     image: ImageGeometry | None = None
     slack: int = 0
+    room: int = 0
 
     kind = "hardwired"
     roms: tuple[RomParameters, ...] = ()
@@ -86,6 +86,7 @@ class HardwiredParameters(Stage):
         object.__setattr__(self, "weights", weights)
         check_integer("hop", self.hop, minimum=1, maximum=self.channels)
         check_integer("slack", self.slack, minimum=0)
+        check_integer("room", self.room, minimum=0)
         if self.image is not None:
             if weights.shape[1] != self.image.kernel[0] * self.image.kernel[1]:
                 raise ValueError(f"weights must hold the taps of kernel {self.image.kernel}, not {weights.shape[1]}")
@@ -233,7 +234,8 @@ class HardwiredParameters(Stage):
         """Parameters of the queue at the input; None: there is none."""
         if self.slack == 0:
             return None
-        return QueueParameters(beat_layout(self.simd, self.bits), max(2, self.slack))
+        # At depth 2 a queue takes a beat every other cycle.
+        return QueueParameters(beat_layout(self.simd, self.bits), max(3, self.slack))
 
     @property
     def queue(self) -> QueueParameters:
@@ -242,7 +244,7 @@ class HardwiredParameters(Stage):
         depth = -(-(self.pipeline + QueueParameters.LATENCY + 1) // pace)
         # At depth 2 a queue takes no positions in cycles that follow one another.
         least = 2 if self.source.pace > 1 else 3
-        return QueueParameters(beat_layout(self.beats * self.hop, self.output_bits), max(least, depth))
+        return QueueParameters(beat_layout(self.beats * self.hop, self.output_bits), max(least, depth, self.room))
 
     @property
     def narrower(self) -> NarrowerParameters | None:
@@ -256,13 +258,13 @@ class HardwiredParameters(Stage):
         """Cycles after reset until the stage waits for input."""
         return self.source.settling
 
-    @cached_property
+    @property
     def interval(self) -> int:
-        """Cycles from one frame to the next without back-pressure."""
-        words = self.input_elements // self.inputs * -(-self.inputs // self.simd)
-        taken = take_all(self.timing(offered(range((_FRAMES + 2) * words))))
-        beats = self.positions * self.beats
-        return taken[(_FRAMES + 1) * beats - 1] - taken[_FRAMES * beats - 1]
+        """Cycles from one frame to the next without back-pressure, where `room` is enough for its positions.
+
+        (Positions come row by row, perhaps faster than their beats leave.)
+        """
+        return max(self.source.interval, self.positions * self.beats)
 
     def compute(self, codes: np.ndarray) -> np.ndarray:
         """Return codes, or sums as they go out, for input codes (frames x ..., positions in raster order).
@@ -284,20 +286,7 @@ class HardwiredParameters(Stage):
 
     def timing(self, source: Timing) -> Timing:
         """Yield the cycles at which output beats become available; see `signfold.hw.timing`."""
-        if self.waiting is not None:
-            source = self.waiting.timing(source)
-        vectors = self._vectors(source)
-        return vectors if self.narrower is None else self.narrower.timing(vectors)
-
-    def _vectors(self, source):
-        """Yield the cycles at which positions become available at the end of the queue."""
-        claims = self.source.vectors(source)
-        next(claims)
-        left = deque([-1] * self.queue.depth, maxlen=self.queue.depth)
-        while True:
-            # A vector goes when one of those before it, as many as the queue holds, has left.
-            arrived = claims.send(left[0] + 1) + self.pipeline
-            left.append((yield max(arrived + 1, left[-1]) + 1))
+        return hardwired_timing(self, source)
 
     def create(self) -> Hardwired:
         """Return the gateware."""

@@ -92,6 +92,11 @@ class LineWindowParameters:
         return self.image.width + max(self.image.padding[2:])
 
     @property
+    def interval(self) -> int:
+        """Fewest cycles from one frame to the next."""
+        return self.lines * self.pitch
+
+    @property
     def settling(self) -> int:
         """Cycles after reset until positions are taken: a gap comes first."""
         return (self.lines - self.image.height) * self.pitch + self.pitch - self.image.width

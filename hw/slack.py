@@ -6,7 +6,7 @@ from signfold.hw.accelerator import AcceleratorConfig
 from signfold.hw.engine_core import EngineCore
 from signfold.hw.engine_timing import engine_timing
 from signfold.hw.hardwired import HardwiredParameters
-from signfold.hw.stream import QueueProbe
+from signfold.hw.hardwired_timing import HardwiredProbe
 from signfold.hw.timing import offered, take_all
 
 __all__ = ["with_slack"]
@@ -38,8 +38,8 @@ def with_slack(config: AcceleratorConfig) -> AcceleratorConfig:
     probes = {}
     for _, parameters in bare.stages:
         if isinstance(parameters, HardwiredParameters) and parameters.image is not None:
-            probes[parameters.name] = queue = QueueProbe()
-            timing = parameters.timing(queue.timing(timing))
+            probes[parameters.name] = probe = HardwiredProbe(parameters)
+            timing = probe.timing(timing)
         elif _windowed(parameters):
             feeder = parameters.feeder.playing(timing, unbounded=True)
             probes[parameters.name] = feeder
@@ -49,7 +49,8 @@ def with_slack(config: AcceleratorConfig) -> AcceleratorConfig:
     take_all(timing)
     for k, layer in enumerate(layers):
         if isinstance(layer, HardwiredParameters) and layer.image is not None:
-            layers[k] = replace(layer, slack=probes[layer.name].needed())
+            slack, room = probes[layer.name].needed()
+            layers[k] = replace(layer, slack=slack, room=room)
         elif _windowed(layer):
             stored = zip(probes[layer.name].needed(), layer.feeder.storages, strict=True)
             slack = max(needed - storage.capacity for needed, storage in stored)

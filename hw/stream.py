@@ -66,6 +66,7 @@ class QueueProbe:
     def __init__(self):
         self._written: list[int] = []
         self._fetched: list[int] = []
+        self._waited = False
 
     def timing(self, source: Timing) -> Timing:
         """Yield the cycles at which payloads become available: see `QueueParameters.timing`."""
@@ -74,10 +75,11 @@ class QueueProbe:
             self._written.append(beats.take(0))
             self._fetched.append(max(self._written[-1] + 1, left))
             left = yield self._fetched[-1] + 1
+            self._waited |= left > self._written[-1] + 2
 
     def needed(self) -> int:
         """Return the least depth at which no payload so far would have waited outside; 0: none waited inside either."""
-        if all(fetched == written + 1 for written, fetched in zip(self._written, self._fetched, strict=True)):
+        if not self._waited:
             return 0
         gone, most = 0, 0
         for number, written in enumerate(self._written):
