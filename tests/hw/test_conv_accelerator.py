@@ -1,8 +1,11 @@
 """Random networks on images through plan, lowering and gateware in Amaranth's simulator: results and cycles exactly."""
 
+from itertools import accumulate
+
 import numpy as np
 import pytest
 
+from signfold.sim.loading import loading
 from signfold.sim.random_conv import random_conv_network
 from signfold.sim.random_network import random_frames, random_plan
 from signfold.sim.streams import run_stream
@@ -30,10 +33,10 @@ def simulate(config, frames, **stalls):
     # Windows first read what lies around the image: a frame meets them idle after `settling` cycles.
     idle = "1" * config.settling + "0" * 1_000_000
     run = run_stream(
-        config.create(),
+        loading(config.create(), config.chunks),
         beats(config, frames),
         count=len(frames) * classes,
-        limit=config.settling + 100 * config.latency + 60 * len(frames) * config.interval,
+        limit=config.settling + 70 * len(config.chunks) + 100 * config.latency + 60 * len(frames) * config.interval,
         **{"stall_in": idle, **stalls},
     )
     scores = np.array([beat["score"] for beat in run.outputs]).reshape(-1, classes)
@@ -42,8 +45,8 @@ def simulate(config, frames, **stalls):
     return scores, best, run
 
 
-def check_network(network: Network, rng, seed):
-    plan = random_plan(rng, network)
+def check_network(network: Network, rng, seed, **options):
+    plan = random_plan(rng, network, **options)
     print(plan)
     config = lower(network, plan)
     frames = random_frames(rng, network, FRAMES)
@@ -68,7 +71,10 @@ def check_network(network: Network, rng, seed):
 def check_trace(network, config, frames, codes):
     """Compare what every layer gives with the network's own value, where it has one."""
     trace = network.trace(frames)
-    for layer, stage, value in zip(network_layers(network).layers, config.layers, config.trace(codes)[1:], strict=True):
+    layers = network_layers(network).layers
+    ends = accumulate(stage.span for stage in config.layers)
+    for end, stage, value in zip(ends, config.layers, config.trace(codes)[1:], strict=True):
+        layer = layers[end - 1]
         if not layer.result:
             continue
         want = trace[layer.result]
@@ -86,12 +92,12 @@ def sums(stage, config, value):
     return stage.output_step * value - stage.origin
 
 
-def check_random_network(seed):
+def check_random_network(seed, **options):
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
     network = random_conv_network(rng)
     print(*(node for node in network.types.items()), sep="\n")
-    check_network(network, rng, seed)
+    check_network(network, rng, seed, **options)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -105,6 +111,17 @@ def test_random_conv_network_sweep(seed):
     check_random_network(seed)
 
 
+@pytest.mark.parametrize("seed", range(400, 405))
+def test_hardwired_layers_among_arrays(seed):
+    check_random_network(seed, hardwired=0.6)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("seed", range(405, 505))
+def test_hardwired_layers_among_arrays_sweep(seed):
+    check_random_network(seed, hardwired=0.6)
+
+
 @pytest.mark.parametrize("first", range(0, 100, 25))
 def test_slack_keeps_the_interval(first):
     """By the timing alone, which is quick: many networks, until the interval has settled."""
@@ -112,6 +129,6 @@ def test_slack_keeps_the_interval(first):
         print(f"seed {seed}")
         rng = np.random.default_rng(seed)
         network = random_conv_network(rng)
-        config = lower(network, random_plan(rng, network))
+        config = lower(network, random_plan(rng, network, hardwired=0.5))
         ends = config.schedule(range(7 * config.pixels.beats))[config.scores.classes - 1 :: config.scores.classes]
         assert ends[-1] - ends[-2] == config.interval

@@ -132,7 +132,7 @@ def test_many_random_networks(tmp_path, seed):
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
     network = random_network(rng)
-    made = generate(network, random_plan(rng, network), tmp_path / "design")
+    made = generate(network, random_plan(rng, network, hardwired=0), tmp_path / "design")
     frames = random_frames(rng, network, 40)
     simulate(made, frames)
     stall_in, stall_out = map(float, rng.choice([0, 0.3, 0.7, 0.95], 2))
@@ -143,7 +143,7 @@ def test_many_random_networks(tmp_path, seed):
 def test_verilog_is_lint_clean(artefacts, tmp_path, macros):
     """No warning at all, on a network with all there is and on one whose thresholds fire always or never."""
     extreme = random_network(np.random.default_rng(12))
-    other = generate(extreme, random_plan(np.random.default_rng(12), extreme), tmp_path / "extreme")
+    other = generate(extreme, random_plan(np.random.default_rng(12), extreme, hardwired=0), tmp_path / "extreme")
     for made in (artefacts, other):
         command = ["verilator", "--lint-only", "-Wall", "--quiet", *macros, str(made.verilog)]
         lint = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -37,7 +37,7 @@ HOSTILE = [
 def network_and_plan(seed=11, depth=2):
     rng = np.random.default_rng(seed)
     network = random_network(rng, depth=depth, widest=20)
-    return network, random_plan(rng, network)
+    return network, random_plan(rng, network, hardwired=0)
 
 
 def renamed(network, names):

@@ -91,7 +91,7 @@ def test_one_threshold_for_all_channels_is_written_out(tmp_path):
     index = next(k for k, node in enumerate(nodes) if k and isinstance(node, Threshold))
     nodes[index] = replace(nodes[index], thresholds=nodes[index].thresholds[:1])
     shared = Network(network.input, tuple(nodes), network.output)
-    config = lower(shared, random_plan(np.random.default_rng(0), shared))
+    config = lower(shared, random_plan(np.random.default_rng(0), shared, hardwired=0))
     image_map = describe(shared, config)
     rebuilt = rebuild(image_map, {rom.name: rom.words for rom in config.roms})
     entry = next(entry for entry in image_map["images"] if entry["kind"] == "thresholds")
