@@ -84,12 +84,12 @@ class ArrayParameters:
     @property
     def encoder(self) -> ParityParameters:
         """Parameters of the encoder at the left end of each row."""
-        return ParityParameters(self.simd, self.planes.activation_lanes)
+        return ParityParameters(self.simd, self.planes.activation_lanes, self.fabric.parity_radix)
 
     @property
     def lead(self) -> int:
         """Cycles from a word at the input to the same word at the first cells."""
-        return self.encoder.LATENCY if self.encoded else 0
+        return self.encoder.latency if self.encoded else 0
 
     def column(self, j: int, r: int) -> ColumnParameters:
         """Return the parameters of column group `j`, from the left, of row `r`."""
@@ -179,7 +179,8 @@ class SystolicArray(wiring.Component):
                 "first": In(1),
                 "last": In(1),
                 "double": In(1),
-                "weights": In(data.ArrayLayout(unsigned(p.hop * p.cell.weight_width), p.groups)),
+                # A signal a group: Amaranth writes none of more than 65,536 bits.
+                "weights": In(unsigned(p.hop * p.cell.weight_width)).array(p.groups),
                 "sums": Out(data.ArrayLayout(data.ArrayLayout(unsigned(p.cell.sum_width), p.hop), p.rows)),
                 "done": Out(p.rows),
             }

@@ -19,6 +19,8 @@ class Fabric:
         Inputs of a lookup table; 0 where nothing is assumed.
     encode_columns : int
         Columns from which on an array that works on words as prefix parities is smaller, the encoder counted; 0: never.
+    parity_radix : int
+        Radix of the encoder: how deep its logic may be.
     counters : bool
         Counters of many inputs are built from named primitives, LUT6_2 and CARRY4, which synthesis would not find.
     gated_chains : bool
@@ -29,6 +31,7 @@ class Fabric:
     title: str
     lut_inputs: int = 0
     encode_columns: int = 0
+    parity_radix: int = 8
     counters: bool = False
     gated_chains: bool = False
 
@@ -38,8 +41,8 @@ FABRICS = {
     fabric.name: fabric
     for fabric in (
         Fabric("plain", "any FPGA, or simulation"),
-        Fabric("xilinx", "Xilinx 7-series and UltraScale (LUT6, CARRY4)", 6, 5, True, True),
-        Fabric("ice40", "Lattice iCE40 (LUT4, carry)", 4, 3),
+        Fabric("xilinx", "Xilinx 7-series and UltraScale (LUT6, CARRY4)", 6, 5, 16, True, True),
+        Fabric("ice40", "Lattice iCE40 (LUT4, carry)", 4, 3, 64),
         Fabric("ecp5", "Lattice ECP5 (LUT4, CCU2C)", 4, 3, gated_chains=True),
         Fabric("gowin", "Gowin GW1N and GW2A (LUT4, ALU)", 4, 3),
     )

@@ -9,9 +9,11 @@ parities of the weights are stored in their tables, and those of the activations
 """
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import xor
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -42,6 +44,9 @@ class ParityParameters:
         Bits of a word.
     lanes : int
         Words side by side, each with parities of its own.
+    radix : int
+        Bits, and then blocks, whose parities are found in one cycle; at least 2. More make the encoder smaller, and its
+        paths longer.
 
     Raises
     ------
@@ -51,13 +56,20 @@ class ParityParameters:
 
     simd: int
     lanes: int = 1
-
-    #: Cycles from a word to its parities.
-    LATENCY = 1
+    radix: int = 8
 
     def __post_init__(self):
         check_integer("simd", self.simd, minimum=1)
         check_integer("parity lanes", self.lanes, minimum=1)
+        check_integer("parity radix", self.radix, minimum=2)
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a word to its parities: as many as the radix needs powers to reach the word's width."""
+        cycles, reach = 1, self.radix
+        while reach < self.simd:
+            cycles, reach = cycles + 1, reach * self.radix
+        return cycles
 
     @property
     def width(self) -> int:
@@ -80,7 +92,7 @@ class ParityParameters:
 
 
 class ParityEncoder(wiring.Component):
-    """Turn words into prefix parities. Latency 1 cycle, throughput one word a cycle, no flow control.
+    """Turn words into prefix parities. Latency `parameters.latency`, throughput one word a cycle, no flow control.
 
     Parameters
     ----------
@@ -92,7 +104,7 @@ class ParityEncoder(wiring.Component):
     word : In(width)
         Words.
     parities : Out(width)
-        Parities of the word of the cycle before.
+        Parities of the word of `latency` cycles before.
     """
 
     def __init__(self, parameters: ParityParameters):
@@ -103,31 +115,15 @@ class ParityEncoder(wiring.Component):
     def elaborate(self, platform):
         p = self.parameters
         m = Module()
-        result = []
-        for lane in range(p.lanes):
-            # Blocks of four bits, then the parities of the blocks before: prefixes of prefixes, in three levels of
-            # four-input tables for 64 bits.
-            result += self._prefixes(m, [self.word[lane * p.simd + k] for k in range(p.simd)], f"lane_{lane}")
-        m.d.sync += self.parities.eq(Cat(result))
+        word, size = self.word, 1
+        for step in range(p.latency):
+            found = self.parities if step == p.latency - 1 else Signal(p.width, name=f"blocks_{step}")
+            # Parities inside blocks of `size` bits become those inside blocks of `radix` as many.
+            for lane in range(p.lanes):
+                for index in range(p.simd):
+                    first = index - index % (size * p.radix)
+                    ends = range(first + size - 1, index - index % size, size)
+                    terms = [word[lane * p.simd + end] for end in [*ends, index]]
+                    m.d.sync += found[lane * p.simd + index].eq(reduce(xor, terms))
+            word, size = found, size * p.radix
         return m
-
-    def _prefixes(self, m, bits, name):
-        block = 4
-        inside = []
-        for start in range(0, len(bits), block):
-            parity = bits[start]
-            for k, bit in enumerate(bits[start : start + block]):
-                parity = bit if k == 0 else parity ^ bit
-                inside.append(parity)
-        if len(bits) <= block:
-            return inside
-        ends = []
-        for k, parity in enumerate(inside[block - 1 :: block]):
-            end = Signal(name=f"{name}_{k}")
-            m.d.comb += end.eq(parity)
-            ends.append(end)
-        before = self._prefixes(m, ends, f"{name}_up")
-        result = inside[:block]
-        for k in range(block, len(bits)):
-            result.append(inside[k] ^ before[k // block - 1])
-        return result
