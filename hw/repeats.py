@@ -7,7 +7,7 @@ __all__ = ["repeated_modules"]
 
 #: Copies from which on a module is kept apart. Fewer are worth more to optimization across their boundaries.
 LEAST = 4
-#: Characters of a module and all inside it from which on it is; synthesis is not slowed by copies of a handful of gates.
+#: Characters of a module, with all inside it, from which on it is: copies of a handful of gates cost no time.
 SMALL = 2000
 
 _MODULE = re.compile(r"^module (\w+)\(.*?^endmodule", re.MULTILINE | re.DOTALL)

@@ -2,14 +2,18 @@
 """Shared modules: the text is the one that comes of elaborating every instance, and grows no faster than the design."""
 
 import re
+import time
 from dataclasses import dataclass
 
+import pytest
 from amaranth.back import rtlil
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from signfold.hw.array import ArrayParameters
 from signfold.hw.canonical import canonical
+from signfold.hw.fabric import FABRICS
 from signfold.hw.shared import ModuleLibrary, shared
 from signfold.hw.verilog import convert
 
@@ -116,3 +120,31 @@ def test_simulators_see_plain_components():
     calls = []
     text = rtlil.convert(Chain(3, calls), name="top")
     assert len(calls) == 4 * 3 and "module \\top.outer_1.inner_0\n" in text
+
+
+@pytest.mark.parametrize("fabric", FABRICS)
+def test_arrays_are_what_their_cells_make_them(fabric):
+    """What ships is what the simulator elaborates: every cell of the array, one by one."""
+    array = ArrayParameters(2, 6, 9, words=6, hop=2, fabric=FABRICS[fabric])
+    shared_text = canonical(ModuleLibrary("array").convert(array.create()))
+    assert shared_text == canonical(ModuleLibrary("array", reuse=False).convert(array.create()))
+    # All column groups of a place in the grid are one module, and so are all cells.
+    assert len(re.findall(r"^module \\array__cell_\d+$", shared_text, re.M)) == 1
+    assert len(re.findall(r"^  cell \\array__column_\d+ ", shared_text, re.M)) == 6
+
+
+@pytest.mark.parametrize("fabric", ["plain", "xilinx", "ecp5"])
+def test_sixteen_thousand_bits_in_seconds_and_few_bytes(fabric):
+    array = ArrayParameters(1, 256, 64, words=256, fabric=FABRICS[fabric])
+    began = time.process_time()
+    text = convert(array.create())
+    assert time.process_time() - began < 10
+    assert len(text) < 300_000
+
+
+@pytest.mark.sweep
+def test_a_hundred_thousand_bits_in_a_minute():
+    array = ArrayParameters(8, 256, 64, words=256, fabric=FABRICS["xilinx"])
+    began = time.monotonic()
+    convert(array.create())
+    assert time.monotonic() - began < 60
