@@ -27,11 +27,12 @@ from signfold.sw.shared_group import SharedGroup
 __all__ = ["lower", "stream_order"]
 
 
-def lower(network: Network, plan: Plan) -> AcceleratorConfig:
+def lower(network: Network, plan: Plan, *, slack: bool = True) -> AcceleratorConfig:
     """Return the accelerator that computes `network` with the arrays of `plan`.
 
     Its `compute` and the gateware that it creates give the scores and classes of ``network.evaluate``, for every frame
-    in the order of `stream_order`. Names of nodes do not enter.
+    in the order of `stream_order`. Names of nodes do not enter. Without `slack`, which takes seconds to find for large
+    networks, its windows may make stages wait for one another.
 
     Raises
     ------
@@ -59,7 +60,7 @@ def lower(network: Network, plan: Plan) -> AcceleratorConfig:
                 if group.open or group.begins(planned):
                     group.add(stage)
                     value.follow(stage)
-                    stage = None if group.continues(planned) else group.close(f"l{k}")
+                    stage = None if group.continues(planned) else group.close()
                 planned += 1
                 if stage is None:
                     continue
@@ -76,7 +77,8 @@ def lower(network: Network, plan: Plan) -> AcceleratorConfig:
             where = f"layer {planned}" if layer.planned else f"node {layer.node.name!r}"
             raise PlanError(f"{where}: {error}") from None
         value.follow(stages[-1])
-    return with_slack(AcceleratorConfig(pixels, tuple(stages), _scores(layers, stages[-1], value)))
+    config = AcceleratorConfig(pixels, tuple(stages), _scores(layers, stages[-1], value))
+    return with_slack(config) if slack else config
 
 
 def stream_order(network: Network, frames: np.ndarray) -> np.ndarray:
