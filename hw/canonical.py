@@ -155,7 +155,13 @@ def _claim_names(module: _Module, names: Collection[str]) -> None:
             swapped |= {port: base, base: port}
     if swapped:
         module.port_names |= swapped
-        module.body = [_IDENTIFIER.sub(lambda m: swapped.get(m[0], m[0]), line) for line in module.body]
+        body = []
+        for line in module.body:
+            # What an instance calls its port stays.
+            match = _CELL_PORT.match(line)
+            start = match.end() if match else 0
+            body.append(line[:start] + _IDENTIFIER.sub(lambda m: swapped.get(m[0], m[0]), line[start:]))
+        module.body = body
 
 
 def _reconnect(body: list[str], modules: dict[str, _Module], stands_for: dict[str, str]) -> list[str]:
