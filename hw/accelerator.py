@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.gearbox import gearboxes
+from signfold.hw.packet import packet_layout
 from signfold.hw.pixels import PixelParameters
 from signfold.hw.rom import RomParameters
 from signfold.hw.score import ScoreParameters
@@ -17,6 +18,9 @@ from signfold.hw.stage import Stage
 from signfold.hw.timing import scheduled
 
 __all__ = ["Accelerator", "AcceleratorConfig"]
+
+#: Frames after which accelerators with a serial stage have found their rhythm.
+_FRAMES = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +68,7 @@ class AcceleratorConfig:
             raise ValueError(
                 f"scores must have classes, sum_width, step, origin = {expected}, those of the last layer, not {have!r}"
             )
-        names = [rom.name for rom in self.roms]
+        names = [rom.name for rom in (*self.roms, *self.loads)]
         if len(set(names)) != len(names):
             raise ValueError("layers must have different names, because their ROMs are named after them")
 
@@ -95,6 +99,16 @@ class AcceleratorConfig:
         return tuple(table for table in tables if table is not None)
 
     @property
+    def loads(self) -> tuple[RomParameters, ...]:
+        """Contents of the memories that are loaded before the first frame."""
+        return tuple(table for layer in self.layers for table in layer.loads)
+
+    @property
+    def chunks(self) -> list[bytes]:
+        """Packets that fill those memories, each with its number."""
+        return [chunk for layer in self.layers for chunk in layer.chunks]
+
+    @property
     def settling(self) -> int:
         """Cycles after reset until every stage waits for input: windows first read what lies around the image."""
         return 4 + max(layer.settling for layer in self.layers)
@@ -120,6 +134,11 @@ class AcceleratorConfig:
         The largest of the stages' intervals: input beats, words played by an engine, beats of a gearbox, classes. It is
         reached where windows have the slack that `signfold.hw.slack` gives them.
         """
+        if any(layer.serial for layer in self.layers):
+            beats, classes = self.pixels.beats, self.scores.classes
+            # A serial stage takes input in only a part of the time, so that intervals depend on one another.
+            ends = self.schedule([self.settling] * (_FRAMES * beats))[classes - 1 :: classes]
+            return ends[-1] - ends[-2]
         intervals = [self.pixels.beats, self.scores.classes]
         for name, parameters, packets in self._chain:
             if name not in ("pixels", "scores"):
@@ -162,23 +181,34 @@ class Accelerator(wiring.Component):
         Input codes, `last` on the final beat of a frame.
     o : Out(stream of result_layout(scores.score_width, classes))
         Scores in class order, with the best class.
+    w : In(stream of packet_layout()), where there are memories to load
+        Chunks of weights, `config.chunks`. Taken while nobody reads those memories.
     """
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
-        super().__init__(
-            {
-                "i": In(stream.Signature(beat_layout(config.pixels.lanes, config.pixels.bits))),
-                "o": Out(stream.Signature(result_layout(config.scores.score_width, config.scores.classes))),
-            }
-        )
+        members = {
+            "i": In(stream.Signature(beat_layout(config.pixels.lanes, config.pixels.bits))),
+            "o": Out(stream.Signature(result_layout(config.scores.score_width, config.scores.classes))),
+        }
+        if config.loads:
+            members["w"] = In(stream.Signature(packet_layout()))
+        super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
-        upstream = wiring.flipped(self.i)
+        upstream, loading = wiring.flipped(self.i), []
         for name, parameters in self.config.stages:
             m.submodules[name] = stage = parameters.create()
             wiring.connect(m, upstream, stage.i)
             upstream = stage.o
+            if isinstance(parameters, Stage) and parameters.loads:
+                loading.append(stage.w)
+        # Every stage sees all chunks and knows its own.
+        for one in loading:
+            others = Cat(other.ready for other in loading if other is not one).all() if len(loading) > 1 else 1
+            m.d.comb += [one.payload.eq(self.w.payload), one.valid.eq(self.w.valid & others)]
+        if loading:
+            m.d.comb += self.w.ready.eq(Cat(one.ready for one in loading).all())
         wiring.connect(m, upstream, wiring.flipped(self.o))
         return m

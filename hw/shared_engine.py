@@ -15,6 +15,7 @@ from signfold.hw.shapes import beat_layout
 from signfold.hw.shared_drain import drain
 from signfold.hw.shared_gateware import SharedEngine
 from signfold.hw.shared_layer import SharedLayer
+from signfold.hw.shared_loader import LoaderParameters
 from signfold.hw.shared_thresholds import SharedThresholdParameters
 from signfold.hw.shared_timing import shared_timing
 from signfold.hw.stage import Stage
@@ -40,8 +41,8 @@ class SharedEngineParameters(Stage):
     layers : tuple of SharedLayer
         Layers, of the same `cols`, `simd`, `hop`, `stages` and fabric. All but the last have thresholds; the last one
         has no pooling.
-    loaded : bool
-        Weights lie in memories that are filled before the first frame, not in ROMs.
+    loaded : int or None
+        Weights lie in memories that are filled before the first frame, with chunks from this number on; None: in ROMs.
 
     Raises
     ------
@@ -51,9 +52,10 @@ class SharedEngineParameters(Stage):
 
     name: str
     layers: tuple[SharedLayer, ...]
-    loaded: bool = False
+    loaded: int | None = None
 
     kind = "shared"
+    serial = True
     #: Cycles from the issue of a word to the word at the array.
     DELAY = 2
 
@@ -227,9 +229,29 @@ class SharedEngineParameters(Stage):
         return tuple(RamParameters(table.width, table.depth, fabric) for table in self.weight_tables)
 
     @property
+    def loader(self) -> LoaderParameters | None:
+        """Parameters of the loader of weights."""
+        return None if self.loaded is None else LoaderParameters(self.weight_memories, self.loaded)
+
+    @property
+    def chunks(self) -> list[bytes]:
+        """What fills the memories of weights."""
+        return [] if self.loaded is None else self.loader.compute([table.words for table in self.weight_tables])
+
+    @property
+    def loads(self) -> tuple[RomParameters, ...]:
+        """Contents of the memories of weights that are loaded."""
+        return () if self.loaded is None else self.weight_tables
+
+    @property
+    def span(self) -> int:
+        """Layers of the network that the stage computes, poolings included."""
+        return sum(1 if layer.pool is None else 2 for layer in self.layers)
+
+    @property
     def roms(self) -> tuple[RomParameters, ...]:
         """All tables of the engine."""
-        return (*(() if self.loaded else self.weight_tables), *(() if self.units is None else self.units.roms))
+        return (*(self.weight_tables if self.loaded is None else ()), *(() if self.units is None else self.units.roms))
 
     @cached_property
     def memories(self) -> tuple[RamParameters, ...]:

@@ -6,9 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from signfold.hw.delay import delayed
 from signfold.hw.lookup import lookup
+from signfold.hw.packet import packet_layout
 from signfold.hw.shapes import beat_layout
 from signfold.hw.shared_layer import ISSUE_LEVELS
-from signfold.hw.shared_loader import LoaderParameters
 from signfold.hw.shared_packer import PackerParameters
 
 __all__ = ["SharedEngine"]
@@ -44,8 +44,8 @@ class SharedEngine(wiring.Component):
             "i": In(stream.Signature(beat_layout(p.input_lanes, p.input_bits))),
             "o": Out(stream.Signature(beat_layout(p.lanes, p.output_bits))),
         }
-        if p.loaded:
-            members["w"] = In(LoaderParameters(p.weight_memories).signature)
+        if p.loaded is not None:
+            members["w"] = In(stream.Signature(packet_layout()))
         super().__init__(members)
 
     def elaborate(self, platform):
@@ -183,10 +183,13 @@ class SharedEngine(wiring.Component):
         p = self.parameters
         address = delayed(m, address, p.DELAY - 1 + p.array.lead, "weight_address")
         loader = None
-        if p.loaded:
-            m.submodules.loader = loader = LoaderParameters(p.weight_memories).create()
+        if p.loaded is not None:
+            m.submodules.loader = loader = p.loader.create()
             wiring.connect(m, wiring.flipped(self.w), loader.i)
-            m.d.comb += loader.enable.eq(~running)
+            # The words that were issued last are still on their way to the columns.
+            recent = Signal(p.DELAY + p.array.lead + p.array.groups)
+            m.d.sync += recent.eq(Cat(running, recent))
+            m.d.comb += loader.enable.eq(~running & ~recent.any())
         for group, table in reversed(list(enumerate(p.weight_tables))):
             if loader is None:
                 m.submodules[table.name] = memory = table.create()

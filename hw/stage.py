@@ -1,6 +1,7 @@
 """What an accelerator reads of the stages that compute a network's layers."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -26,6 +27,15 @@ class Stage(Scheduled):
     lanes: int
     #: Whatever its codes come of; None: sums go out.
     thresholds: np.ndarray | None
+
+    #: Whether input is taken in only a part of the time that a frame takes.
+    serial: bool = False
+    #: Layers of the network that the stage computes, poolings included.
+    span: int = 1
+    #: What fills memories of weights before the first frame: packets of bytes; see `signfold.hw.shared_loader`.
+    chunks: Sequence[bytes] = ()
+    #: Contents of those memories, as tables.
+    loads: tuple[RomParameters, ...] = ()
 
     @property
     @abstractmethod

@@ -27,6 +27,7 @@ class SharedGroup:
         self._plan = plan
         self._layers: list[SharedLayer] = []
         self._choice: LayerPlan | None = None
+        self._chunks = 0
 
     @property
     def open(self) -> bool:
@@ -79,16 +80,17 @@ class SharedGroup:
         hint = "so the layer after it must have an array of its own, without shares"
         if not isinstance(layer.node, MaxPool) or image is None:
             raise ValueError(f"{layer.node.op} has no place between layers that share an array, {hint}")
-        if layer.inverted is not None and layer.inverted.any():
+        if layer.inverted is not None:
             raise ValueError(f"codes that are complemented have no place between layers that share an array, {hint}")
-        if image.kernel == (1, 1) and image.stride == (1, 1):
-            return last.output_size
         if last.pool is not None:
             raise ValueError(f"only one pooling has a place between layers that share an array, {hint}")
         self._layers[-1] = replace(last, pool=image)
         return self._layers[-1].output_size
 
-    def close(self, name: str) -> SharedEngineParameters:
+    def close(self) -> SharedEngineParameters:
         """Return the engine of all layers since the last one, and begin anew."""
         layers, self._layers = tuple(self._layers), []
-        return SharedEngineParameters(layers[0].engine.name, layers, self._choice.memory == "loaded")
+        loaded = self._chunks if self._choice.memory == "loaded" else None
+        engine = SharedEngineParameters(layers[0].engine.name, layers, loaded)
+        self._chunks += 0 if loaded is None else engine.loader.chunks
+        return engine
