@@ -73,7 +73,7 @@ class Addition(wiring.Component):
 
     Members
     -------
-    before : In(width)
+    so_far : In(width)
         Total so far.
     restart : In(1)
         It does not count.
@@ -87,7 +87,7 @@ class Addition(wiring.Component):
 
     def __init__(self, parameters: AdditionParameters):
         self.parameters = p = parameters
-        members = {"before": In(p.width), "restart": In(1), "carries": In(2), "total": Out(p.width)}
+        members = {"so_far": In(p.width), "restart": In(1), "carries": In(2), "total": Out(p.width)}
         members |= {side: In(part) for side, part in zip(("left", "right"), p.parts, strict=True) if part}
         super().__init__(members)
 
@@ -95,7 +95,7 @@ class Addition(wiring.Component):
     def elaborate(self, platform):
         p = self.parameters
         m = Module()
-        kept = self.before & (~self.restart).replicate(p.width)
+        kept = self.so_far & (~self.restart).replicate(p.width)
         numbers = [getattr(self, side) for side, part in zip(("left", "right"), p.parts, strict=True) if part]
         m.d.comb += self.total.eq(sum(numbers, start=kept) + self.carries[0] + self.carries[1])
         return m
@@ -189,7 +189,7 @@ class Accumulator(wiring.Component):
             addition = AdditionParameters(p.width, (len(left), len(right)), p.fabric).create()
             m.submodules[f"{addition.parameters.name}__sum"] = addition
             m.d.comb += [
-                addition.before.eq(before),
+                addition.so_far.eq(before),
                 addition.restart.eq(self.restart),
                 *(getattr(addition, side).eq(part) for side, part in (("left", left), ("right", right)) if len(part)),
                 addition.carries.eq(Cat(bits)),

@@ -23,7 +23,7 @@ def gated_sum_verilog(name: str, width: int, part: int) -> str:
     width, part : int
         Bits of the total, and of the number, at most as many.
     """
-    ports = [f"input [{width - 1}:0] before", "input restart", "input [1:0] carries", f"input [{part - 1}:0] left"]
+    ports = [f"input [{width - 1}:0] so_far", "input restart", "input [1:0] carries", f"input [{part - 1}:0] left"]
     lines = [f"module {name}({', '.join(ports)}, output [{width - 1}:0] total);"]
     count = -(-width // 2)
     lines += [f"  wire [{count}:0] chain;", "  assign chain[0] = 1'b0;"]
@@ -31,7 +31,7 @@ def gated_sum_verilog(name: str, width: int, part: int) -> str:
         pins = [f".CIN(chain[{k}])", f".COUT(chain[{k + 1}])"]
         for half, bit in enumerate((2 * k, 2 * k + 1)):
             left = f"left[{bit}]" if bit < part else "1'b0"
-            before = f"before[{bit}]" if bit < width else "1'b0"
+            before = f"so_far[{bit}]" if bit < width else "1'b0"
             pins += [f".A{half}({left})", f".B{half}(1'b0)", f".C{half}({before})", f".D{half}(restart)"]
             pins += [f".S{half}(total[{bit}])"] if bit < width else [f".S{half}()"]
         parameters = f'.INIT0({_GATED}), .INIT1({_GATED}), .INJECT1_0("NO"), .INJECT1_1("NO")'

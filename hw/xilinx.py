@@ -62,13 +62,13 @@ def addition_verilog(name: str, width: int, parts: tuple[int, int]) -> str:
 
     It takes a LUT6_2 a bit of the total.
     """
-    ports = [f"input [{width - 1}:0] before", "input restart", "input [1:0] carries"]
+    ports = [f"input [{width - 1}:0] so_far", "input restart", "input [1:0] carries"]
     ports += [f"input [{part - 1}:0] {side}" for side, part in zip(("left", "right"), parts, strict=True) if part]
     chain = _Chain(name, [*ports, f"output [{width - 1}:0] total"])
     beside = "carries[0]"
     for k in range(width):
         terms = [f"{side}[{k}]" for side, part in zip(("left", "right"), parts, strict=True) if k < part]
-        beside = _add_column(chain, [f"before[{k}]", "restart", *terms], beside, gated=True, last=k == width - 1)
+        beside = _add_column(chain, [f"so_far[{k}]", "restart", *terms], beside, gated=True, last=k == width - 1)
     return chain.text(["assign total = sums;"], "carries[1]")
 
 
