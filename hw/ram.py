@@ -83,9 +83,7 @@ class Ram(wiring.Component):
 
     def __init__(self, parameters: RamParameters):
         self.parameters = p = parameters
-        super().__init__(
-            {"address": In(p.address_width), "write": In(1), "value": In(p.width), "data": Out(p.width)}
-        )
+        super().__init__({"address": In(p.address_width), "write": In(1), "value": In(p.width), "data": Out(p.width)})
 
     def elaborate(self, platform):
         p = self.parameters

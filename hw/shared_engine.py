@@ -67,7 +67,9 @@ class SharedEngineParameters(Stage):
             for k, layer in enumerate(self.layers):
                 have, want = getattr(layer.engine, key), getattr(self.first, key)
                 if have != want:
-                    raise ValueError(f"{key} must be {want!r} in all layers of a shared engine, not {have!r} in layer {k}")
+                    raise ValueError(
+                        f"{key} must be {want!r} in all layers of a shared engine, not {have!r} in layer {k}"
+                    )
         for k, (before, after) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
             if before.engine.thresholds is None:
                 raise ValueError(f"layer {k} of a shared engine must have thresholds, because another follows")
@@ -181,7 +183,10 @@ class SharedEngineParameters(Stage):
     @cached_property
     def units(self) -> SharedThresholdParameters | None:
         """The thresholds of all layers, layer after layer, border class after class, beat after beat; None without."""
-        levels = max((layer.engine.thresholds.shape[1] for layer in self.layers if layer.engine.thresholds is not None), default=0)
+        levels = max(
+            (layer.engine.thresholds.shape[1] for layer in self.layers if layer.engine.thresholds is not None),
+            default=0,
+        )
         if levels == 0:
             return None
         never, entries = 1 << self.sum_width, []

@@ -80,7 +80,9 @@ class SharedEngine(wiring.Component):
                 memory.value.eq(word),
             ]
             halves.append(memory.data)
-        m.d.comb += Cat(array.words).eq(delayed(m, reading(Mux(delayed(m, role, 1, "role"), *reversed(halves))), 1, "word"))
+        m.d.comb += Cat(array.words).eq(
+            delayed(m, reading(Mux(delayed(m, role, 1, "role"), *reversed(halves))), 1, "word")
+        )
 
         self._connect_weights(m, issue.value_1, array, running)
         m.d.comb += [

@@ -179,9 +179,7 @@ class SharedLayer:
         strides = (1, 0, 0, groups, 0, 0)
         if self.engine.thresholds is None:
             thresholds, strides = 0, (0,) * len(counts)
-        return Program(
-            counts, (thresholds, 0, 0), (strides, (0, 0, 1, 0, 0, down), (0, 1, 0, 0, across, 0))
-        )
+        return Program(counts, (thresholds, 0, 0), (strides, (0, 0, 1, 0, 0, down), (0, 1, 0, 0, across, 0)))
 
     @cached_property
     def border(self) -> tuple[BorderClasses | None, np.ndarray]:

@@ -18,9 +18,7 @@ class _Loading(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.inner = inner = self._inner
-        words = tuple(
-            byte | (n == len(chunk) - 1) << 8 for chunk in self._chunks for n, byte in enumerate(chunk)
-        )
+        words = tuple(byte | (n == len(chunk) - 1) << 8 for chunk in self._chunks for n, byte in enumerate(chunk))
         m.submodules.bytes = table = RomParameters("bytes", 9, (*words, 0)).create()
         number, following, primed = Signal(range(len(words) + 1)), Signal(range(len(words) + 1)), Signal()
         finished = number == len(words)

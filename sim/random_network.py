@@ -4,6 +4,7 @@ import numpy as np
 
 from signfold.hw.fabric import FABRICS
 from signfold.hw.planes import PlaneParameters
+from signfold.sim.random_sharing import random_sharing
 from signfold.sw.layers import network_layers
 from signfold.sw.network import Affine, Conv, Dense, InputType, Network, Threshold
 from signfold.sw.plan import LayerPlan, Plan
@@ -53,7 +54,9 @@ def random_network(rng: np.random.Generator, *, depth: int | None = None, widest
 _HARDWIRED = 2000
 
 
-def random_plan(rng: np.random.Generator, network: Network, *, widest: int = 24, hardwired: float = 0.2) -> Plan:
+def random_plan(
+    rng: np.random.Generator, network: Network, *, widest: int = 24, hardwired: float = 0.2, shared: float = 0.2
+) -> Plan:
     """Return a legal plan for `network`, from one cell a layer to whole layers at once, some of them as logic.
 
     Parameters
@@ -66,6 +69,8 @@ def random_plan(rng: np.random.Generator, network: Network, *, widest: int = 24,
         Largest word, in bits, and most columns and lanes.
     hardwired : float
         How many of the small layers are hardwired.
+    shared : float
+        How many of the layers that could run on the array of the layer before do.
     """
     types = network.types
     layers = network_layers(network)
@@ -99,6 +104,8 @@ def random_plan(rng: np.random.Generator, network: Network, *, widest: int = 24,
     # Beats do not cross positions.
     channels = network.input.elements if layers.flat or len(network.input.shape) != 3 else network.input.shape[0]
     lanes = [n for n in range(1, min(channels, widest) + 1) if channels % n == 0 or channels == network.input.elements]
+    if shared > 0:
+        plans = random_sharing(rng, network, plans, shared, widest=widest)
     return Plan(tuple(plans), int(rng.choice(lanes)), str(rng.choice(list(FABRICS))))
 
 

@@ -17,7 +17,7 @@ from signfold.sw.lower import lower
 from signfold.sw.memfile import format_mem
 from signfold.sw.network import Network
 from signfold.sw.plan import Plan
-from signfold.sw.sidecar import header, sidecar
+from signfold.sw.sidecar import LOAD_FILE, header, sidecar
 
 __all__ = ["BUILD_FOLDER", "NETWORK", "PLAN", "SIDECAR", "TOP", "VERILOG", "Artefacts", "generate"]
 
@@ -103,7 +103,9 @@ def generate(network: Network, plan: Plan, out_dir: str | os.PathLike[str]) -> A
     finished.mkdir()
     try:
         (finished / VERILOG).write_bytes(text.encode())
-        for rom in config.roms:
+        if config.loads:
+            (finished / LOAD_FILE).write_bytes(b"".join(config.chunks))
+        for rom in (*config.roms, *config.loads):
             (finished / f"{rom.name}.mem").write_bytes(format_mem(rom).encode())
         (finished / IMAGE_MAP).write_bytes(_json(image_map))
         plan.save(finished / PLAN)

@@ -4,9 +4,9 @@ The map and the files suffice to rebuild the network (`signfold.sw.rebuild`), wi
 description: all geometry is written out in the map.
 """
 
-import hashlib
 import re
 from collections.abc import Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,15 @@ from signfold.hw.engine_core import EngineCore
 from signfold.hw.hardwired import HardwiredParameters
 from signfold.hw.image import border_classes
 from signfold.hw.rom import RomParameters
+from signfold.hw.shared_engine import SharedEngineParameters
 from signfold.hw.threshold import ThresholdParameters
 from signfold.sw.errors import ImageError
+from signfold.sw.image_entry import image_entry as _entry
 from signfold.sw.layers import Layers, network_layers
-from signfold.sw.memfile import crc32, format_mem, parse_mem
+from signfold.sw.memfile import crc32, parse_mem
 from signfold.sw.network import Affine, Conv, Dense, MaxPool, Network, SumPool, Threshold
 from signfold.sw.rebuild import FORMAT, IMAGE_MAP, VERSION, rebuild, stored_thresholds
+from signfold.sw.shared_images import describe_shared
 
 __all__ = ["IMAGE_MAP", "describe", "read_images", "rebuild"]
 
@@ -38,13 +41,16 @@ _MEANING = {
     "and input channel w % (words // taps)*simd + i. One plane: 1 is +1, 0 is -1. Else a code c of all planes stands "
     "for 2*c - (levels - 1); plane j is bit j of c, but for 3 levels c is the sum of the planes. Bits of channels or "
     "inputs that do not exist are 0. Where parities is true, the word holds in place of bits i = 0 .. simd - 1 of a "
-    "plane the parities of the inverted bits 0 .. i",
+    "plane the parities of the inverted bits 0 .. i. Where start is given the table holds several layers, and word 0 of "
+    "this one is word start; where loaded is true the host writes it before the first frame",
     "thresholds": "word class*beats + b, bits [l*field_bits +: field_bits]: the middle threshold u of channel "
     "b*lanes + l, on counts; the highest bit of the code is 1 where the count is at least u. u = 2**(field_bits - 1) "
     "never fires; in reference_class others stand for the network's step*u - origin (one, or one a channel). "
-    f"{_BY_CLASS}",
+    f"{_BY_CLASS}. Where start is given, word 0 of the layer is word start; where a code has fewer bits than `bits`, the "
+    "thresholds past its levels never fire",
     "further_thresholds": "word (class*beats + b)*2**stage + c: the threshold of channel b*lanes + lane on which the "
-    "next bit of the code depends where c is the code so far, in field_bits bits as in the first stage",
+    "next bit of the code depends where c is the code so far, in field_bits bits as in the first stage. Where start "
+    "is given, word 0 of the layer is word start*2**stage",
     "corrections": "word class*beats + b, bits [l*field_bits +: field_bits]: what is added to factor times the count "
     f"of channel b*lanes + l. {_BY_CLASS}",
     "inversions": "word b, bit [l]: 1 where the codes of channel b*lanes + l are complemented",
@@ -68,8 +74,13 @@ def describe(network: Network, config: AcceleratorConfig) -> dict[str, Any]:
     if pixels.rom is not None:
         geometry = {"lanes": pixels.lanes, "field_bits": pixels.bits + 1, "elements": pixels.elements}
         entries.append(_entry(pixels.rom, "pixel_thresholds", None, geometry))
-    for k, stage in enumerate(config.layers):
-        entries += _weights(k, stage) + _units(k, stage)
+    number = 0
+    for stage in config.layers:
+        if isinstance(stage, SharedEngineParameters):
+            entries += describe_shared(number, stage)
+        else:
+            entries += _weights(number, stage) + _units(number, stage)
+        number += stage.span
     if scores.rom is not None:
         scale_bits, offset_bits = scores.field_widths
         geometry = {"classes": scores.classes, "scale_bits": scale_bits, "offset_bits": offset_bits}
@@ -85,7 +96,7 @@ def describe(network: Network, config: AcceleratorConfig) -> dict[str, Any]:
         "meaning": _MEANING,
         "images": entries,
     }
-    images = {rom.name: rom.words for rom in config.roms}
+    images = {rom.name: rom.words for rom in (*config.roms, *config.loads)}
     for node, entry in zip(network.nodes, image_map["nodes"], strict=True):
         if isinstance(node, Threshold):
             # Where windows meet the edge, an image may hold the next sum that a whole window gives.
@@ -103,7 +114,8 @@ def _nodes(layers: Layers, config: AcceleratorConfig) -> list[dict[str, Any]]:
     Of a hardwired layer there are no images: its integers stand here, `codes` of weights as hexadecimal digits.
     """
     network = layers.network
-    hardwired = {k for k, stage in enumerate(config.layers) if isinstance(stage, HardwiredParameters)}
+    firsts = accumulate((stage.span for stage in config.layers), initial=0)
+    hardwired = {k for k, stage in zip(firsts, config.layers, strict=False) if isinstance(stage, HardwiredParameters)}
     home = {layer.node.name: k for k, layer in enumerate(layers.layers)}
     # Thresholds are with the layer that compares, whatever poolings they have moved before; inversions come after.
     comparing = [k for k, layer in enumerate(layers.layers) if layer.thresholds is not None]
@@ -205,20 +217,6 @@ def _classes(unit: ThresholdParameters | CorrectionParameters) -> dict[str, Any]
     border = unit.border
     rows = [number * border.column_classes for number in border.rows]
     return {"classes": border.count, "row_classes": rows, "column_classes": list(border.columns)}
-
-
-def _entry(rom: RomParameters, kind: str, layer: int | None, geometry: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "rom": rom.name,
-        "file": f"{rom.name}.mem",
-        "kind": kind,
-        "layer": layer,
-        "width": rom.width,
-        "depth": rom.depth,
-        **geometry,
-        "crc32": crc32(rom.words, rom.width),
-        "sha256": hashlib.sha256(format_mem(rom).encode()).hexdigest(),
-    }
 
 
 def read_images(image_map: Mapping[str, Any], folder: Path, *, verify: bool = True) -> dict[str, tuple[int, ...]]:

@@ -123,7 +123,8 @@ def _weights(image_map: Mapping[str, Any], node: Mapping[str, Any], images: Imag
     else:
         shape, order = size, (1, 0, 3, 2, 4)
     # A pass's channels stand group by group, the hop columns of a group one after another.
-    groups = [_bits(entry, images[entry["rom"]]).reshape(shape).transpose(order) for entry in entries]
+    count = passes * words if first["space"] else passes * planes * words
+    groups = [_bits(entry, _part(entry, images, count)).reshape(shape).transpose(order) for entry in entries]
     if first["parities"]:
         # Each bit and the one below it differ where the weight is 0.
         groups = [1 - np.diff(group, axis=-1, prepend=np.uint8(0)) % 2 for group in groups]
@@ -160,15 +161,17 @@ def stored_thresholds(
     (first,) = (entry for entry in _entries(image_map, "thresholds", node["layer"]) if entry["row"] == 0)
     bits, lanes, beats, number = (first[key] for key in ("bits", "lanes", "beats", "reference_class"))
     stored = np.zeros((beats, lanes, (1 << bits) - 1), np.int64)
-    words = images[first["rom"]][number * beats : (number + 1) * beats]
+    words = _part(first, images, first["classes"] * beats)[number * beats : (number + 1) * beats]
     stored[:, :, (1 << (bits - 1)) - 1] = _fields(words, lanes, first["field_bits"]).reshape(beats, lanes)
     for entry in _entries(image_map, "further_thresholds", node["layer"]):
         if entry["row"] == 0:
             stage = entry["stage"]
-            table = np.array(images[entry["rom"]], np.int64).reshape(-1, beats, 1 << stage)
+            words = _part(entry, images, first["classes"] * beats, 1 << stage)
+            table = np.array(words, np.int64).reshape(-1, beats, 1 << stage)
             half = 1 << (bits - 1 - stage)
             stored[:, entry["lane"], half - 1 :: 2 * half] = table[number]
-    stored = stored.reshape(beats * lanes, -1)[: first["channels"]]
+    # Past a layer's own levels, a table of several layers holds thresholds that never fire.
+    stored = stored.reshape(beats * lanes, -1)[: first["channels"], : node["levels"]]
     origin = np.array(first["origin"], np.int64).reshape(-1, 1)
     never = stored == 1 << (first["field_bits"] - 1)
     sums = np.clip(first["step"] * stored - origin, value.low, value.high + value.step)
@@ -198,6 +201,12 @@ def _affine(image_map: Mapping[str, Any], images: Images) -> tuple[np.ndarray, n
     words, split = images[entry["rom"]], entry["scale_bits"]
     scale = np.array([_signed(word, split) for word in words], np.int64)
     return scale, np.array([_signed(word >> split, entry["offset_bits"]) for word in words], np.int64)
+
+
+def _part(entry: Mapping[str, Any], images: Images, count: int, size: int = 1) -> Sequence[int]:
+    """Return the words of an entry, `count` times `size`: all of its image, or a layer's part of it."""
+    start = entry.get("start")
+    return images[entry["rom"]] if start is None else images[entry["rom"]][start * size : (start + count) * size]
 
 
 def _bits(entry: Mapping[str, Any], words: Sequence[int]) -> np.ndarray:

@@ -65,7 +65,9 @@ class SharedGroup:
             If it has no place on a shared array.
         """
         if not isinstance(stage, EngineParameters):
-            raise ValueError("a depthwise convolution cannot share an array: give it, and the layer after it, their own")
+            raise ValueError(
+                "a depthwise convolution cannot share an array: give it, and the layer after it, their own"
+            )
         self._layers.append(SharedLayer(stage))
 
     def pool(self, layer: Layer, image: ImageGeometry | None) -> tuple[int, int]:

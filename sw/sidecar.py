@@ -1,6 +1,7 @@
 """What `accelerator.json` tells of a generated accelerator, and the comment at the top of its Verilog."""
 
 from dataclasses import fields
+from itertools import accumulate
 from importlib.metadata import version
 from typing import Any
 
@@ -9,14 +10,19 @@ from signfold.hw.engine import EngineParameters
 from signfold.hw.engine_core import EngineCore
 from signfold.hw.hardwired import HardwiredParameters
 from signfold.hw.lane_engine import LaneEngineParameters
+from signfold.hw.packet import packet_layout
 from signfold.hw.shapes import beat_layout, result_layout
+from signfold.hw.shared_engine import SharedEngineParameters
 from signfold.hw.threshold_stage import ThresholdStageParameters
 from signfold.hw.verilog import MEMORY_DIRECTORY_MACRO, MEMORY_MACRO
 from signfold.sw.layers import network_layers
 from signfold.sw.network import Network
 from signfold.sw.plan import LayerPlan, Plan
 
-__all__ = ["SIDECAR_FORMAT", "SIDECAR_VERSION", "header", "sidecar"]
+__all__ = ["LOAD_FILE", "SIDECAR_FORMAT", "SIDECAR_VERSION", "header", "sidecar"]
+
+#: Chunks that fill memories of weights, one after another.
+LOAD_FILE = "weights.bin"
 
 SIDECAR_FORMAT = "signfold-accelerator"
 #: Version 2 knows images: the order of input codes, positions of watched streams, any step and origin of their sums.
@@ -39,6 +45,10 @@ def header(network: Network, config: AcceleratorConfig) -> list[str]:
 
 def _layer(layer: Any) -> str:
     """Say what a layer computes on what array."""
+    if isinstance(layer, SharedEngineParameters):
+        where = "ROMs" if layer.loaded is None else "memory that is loaded"
+        parts = [_layer(part.engine) + ("" if part.pool is None else ", max pooling") for part in layer.layers]
+        return f"{len(parts)} layers in turn, weights in {where}: " + "; ".join(parts)
     if isinstance(layer, HardwiredParameters):
         what = f"{layer.fan_in} -> {layer.channels}" if layer.image is None else _images(layer)
         return f"{what}: hardwired, {len(layer.graph.sums)} additions in {layer.graph.depth} levels"
@@ -107,6 +117,11 @@ def sidecar(
             "score_width": scores.score_width,
             "class_width": max(1, (scores.classes - 1).bit_length()),
         },
+        **(
+            {"load": {"file": LOAD_FILE, "chunks": len(config.chunks), "bytes": len(config.chunks[0])}}
+            if config.loads
+            else {}
+        ),
         "plan": {"lanes": plan.lanes, "fabric": plan.fabric, "layers": [_layer_plan(layer) for layer in plan.layers]},
         "taps": _taps(network, config),
         "macros": {
@@ -122,6 +137,7 @@ def _layer_plan(layer: LayerPlan) -> dict[str, Any]:
     """Return a layer's plan, without what is the default and rarely looked at."""
     values = {key.name: getattr(layer, key.name) for key in fields(layer)}
     always = {"simd", "hop", "stages"} | ({"cols"} if layer.style == "array" else set())
+    always = set() if layer.shares else always
     defaults = {key.name: key.default for key in fields(layer) if key.name not in always}
     return {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
 
@@ -153,6 +169,18 @@ def _ports(config: AcceleratorConfig) -> list[dict[str, Any]]:
         },
         {"name": "o__valid", "direction": "output", "width": 1},
         {"name": "o__ready", "direction": "input", "width": 1},
+        *(_load_port() if config.loads else ()),
+    ]
+
+
+def _load_port() -> list[dict[str, Any]]:
+    """Describe the port that takes the chunks of weights, a byte a beat."""
+    layout = packet_layout()
+    members = [{"name": name, "lsb": field.offset, "width": field.width} for name, field in layout]
+    return [
+        {"name": "w__payload", "direction": "input", "width": layout.size, "fields": members},
+        {"name": "w__valid", "direction": "input", "width": 1},
+        {"name": "w__ready", "direction": "output", "width": 1},
     ]
 
 
@@ -178,7 +206,10 @@ def _taps(network: Network, config: AcceleratorConfig) -> list[dict[str, Any]]:
             "bits": pixels.output_bits,
         }
     ]
-    for k, (stage, layer) in enumerate(zip(config.layers, layers.layers, strict=True)):
+    ends = accumulate(stage.span for stage in config.layers)
+    for k, (stage, end) in enumerate(zip(config.layers, ends, strict=True)):
+        # Of several layers in turn, only what the last one gives passes.
+        layer = layers.layers[end - 1]
         if not isinstance(stage, ThresholdStageParameters):
             height, width = stage.output_size
         if not layer.result:

@@ -28,7 +28,7 @@ def written(tmp_path, seed, make=random_network):
     rng = np.random.default_rng(seed)
     network = make(rng)
     config = lower(network, random_plan(rng, network))
-    for rom in config.roms:
+    for rom in (*config.roms, *config.loads):
         (tmp_path / f"{rom.name}.mem").write_text(format_mem(rom))
     (tmp_path / IMAGE_MAP).write_text(json.dumps(describe(network, config)))
     return network, json.loads((tmp_path / IMAGE_MAP).read_text())
@@ -52,7 +52,7 @@ def test_images_and_map_rebuild_networks_on_images(start):
         network = random_conv_network(rng)
         config = lower(network, random_plan(rng, network))
         image_map = json.loads(json.dumps(describe(network, config)))
-        rebuilt = rebuild(image_map, {rom.name: rom.words for rom in config.roms})
+        rebuilt = rebuild(image_map, {rom.name: rom.words for rom in (*config.roms, *config.loads)})
         assert rebuilt.content_hash == network.content_hash
         assert rebuilt.content_hash == image_map["content_hash"]
         kinds |= {entry["kind"] for entry in image_map["images"]}
@@ -70,7 +70,7 @@ def test_changed_images_of_a_convolution_give_another_network(tmp_path):
     )
     network = Network(InputType((2, 3, 3), 1), nodes, "scores")
     config = lower(network, Plan((LayerPlan(2, 2, 2), LayerPlan(1, 3)), 1))
-    image_map, images = describe(network, config), {rom.name: rom.words for rom in config.roms}
+    image_map, images = describe(network, config), {rom.name: rom.words for rom in (*config.roms, *config.loads)}
     changed = rebuild(image_map, {**images, "l0_w0": (images["l0_w0"][0] | 0b0100, *images["l0_w0"][1:])})
     expected = weights.copy()
     expected[1, 0, 0, 0] = 1  # column 1 holds channel 1
@@ -93,7 +93,7 @@ def test_one_threshold_for_all_channels_is_written_out(tmp_path):
     shared = Network(network.input, tuple(nodes), network.output)
     config = lower(shared, random_plan(np.random.default_rng(0), shared, hardwired=0))
     image_map = describe(shared, config)
-    rebuilt = rebuild(image_map, {rom.name: rom.words for rom in config.roms})
+    rebuilt = rebuild(image_map, {rom.name: rom.words for rom in (*config.roms, *config.loads)})
     entry = next(entry for entry in image_map["images"] if entry["kind"] == "thresholds")
     assert entry["channels"] == network.types[network.nodes[index].name].elements > 1
     assert rebuilt.content_hash == shared.content_hash
