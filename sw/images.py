@@ -47,7 +47,7 @@ _MEANING = {
     "b*lanes + l, on counts; the highest bit of the code is 1 where the count is at least u. u = 2**(field_bits - 1) "
     "never fires; in reference_class others stand for the network's step*u - origin (one, or one a channel). "
     f"{_BY_CLASS}. Where start is given, word 0 of the layer is word start; where a code has fewer bits than `bits`, the "
-    "thresholds past its levels never fire",
+    "thresholds past its own never fire",
     "further_thresholds": "word (class*beats + b)*2**stage + c: the threshold of channel b*lanes + lane on which the "
     "next bit of the code depends where c is the code so far, in field_bits bits as in the first stage. Where start "
     "is given, word 0 of the layer is word start*2**stage",
