@@ -88,7 +88,8 @@ class Ram(wiring.Component):
     def elaborate(self, platform):
         p = self.parameters
         m = Module()
-        attributes = {"ram_style": "huge"} if p.large else {}
+        # With this attribute the Verilog says nothing of the contents at first.
+        attributes = {"ram_style": "huge" if p.large else "auto"}
         m.submodules.memory = memory = Memory(shape=unsigned(p.width), depth=p.depth, init=[], attrs=attributes)
         reading, writing = memory.read_port(), memory.write_port()
         m.d.comb += [

@@ -1,3 +1,5 @@
+from itertools import accumulate
+
 import numpy as np
 import pytest
 
@@ -64,8 +66,9 @@ def test_lowered_network_computes_the_same(seed):
     assert (scores == expected.scores).all() and (classes == expected.classes).all()
     trace = network.trace(frames)
     codes = [trace[node.name] for node in network.nodes if isinstance(node, Threshold)]
-    for have, want in zip(config.trace(frames)[:-1], codes, strict=True):
-        assert (have == want).all()
+    ends = accumulate(stage.span for stage in config.layers)
+    for have, end in zip(config.trace(frames)[:-1], [0, *ends], strict=False):
+        assert (have == codes[end]).all()
 
 
 def test_toml_round_trip(tmp_path):
