@@ -232,7 +232,7 @@ def _write_inputs(board: Board, pll: Pll | None, design: HostedDesign, folder: P
     """
     platform = board.platform()
     platform.add_file(f"{TOP}.v", design.verilog)
-    overrides = {"ice40": {}, "ecp5": {"synth_opts": "-nowidelut"}}[board.family]
+    overrides = {"ice40": {"synth_opts": "-spram"}, "ecp5": {"synth_opts": "-nowidelut"}}[board.family]
     # Yosys takes minutes over the words of large memories in the text, and no time over those of files.
     overrides["read_verilog_opts"] = f"-D{MEMORY_MACRO}"
     # The design stays one module through synthesis, and its netlist, which can be simulated, is what is placed.

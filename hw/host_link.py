@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from signfold.hw.check import check_integer
 from signfold.hw.cobs import CobsDecoderParameters, CobsEncoderParameters
 from signfold.hw.gearbox import gearboxes
-from signfold.hw.packet import CRC_BYTES, HEADER_BYTES, Geometry
+from signfold.hw.packet import CRC_BYTES, HEADER_BYTES, Geometry, packet_layout
 from signfold.hw.packet_buffer import PacketBufferParameters
 from signfold.hw.packet_crc import CrcAppenderParameters, CrcCheckerParameters
 from signfold.hw.packet_request import RequestParserParameters
@@ -33,6 +33,8 @@ class HostLinkParameters:
         Codes a beat at the accelerator's input.
     divisor : int
         Clock cycles a bit of the serial line, at least 4.
+    chunk : int
+        Bytes of a chunk of weights, where the accelerator has weights to load; else 0.
 
     Raises
     ------
@@ -43,6 +45,7 @@ class HostLinkParameters:
     geometry: Geometry
     lanes: int
     divisor: int
+    chunk: int = 0
 
     def __post_init__(self):
         check_integer("lanes", self.lanes, minimum=1)
@@ -57,14 +60,14 @@ class HostLinkParameters:
     @property
     def buffer(self) -> PacketBufferParameters:
         """Buffer for the requests that the host may have outstanding."""
-        largest = HEADER_BYTES + self.geometry.elements + CRC_BYTES
+        largest = HEADER_BYTES + max(self.geometry.elements, self.chunk) + CRC_BYTES
         depth = 1 << (self.geometry.window * largest - 1).bit_length()
         return PacketBufferParameters(depth=depth, packets=max(2, self.geometry.window), trailer=CRC_BYTES)
 
     @property
     def parser(self) -> RequestParserParameters:
         """Parser of requests."""
-        return RequestParserParameters(self.geometry.elements, self.geometry.bits, self.buffer.layout())
+        return RequestParserParameters(self.geometry.elements, self.geometry.bits, self.buffer.layout(), self.chunk)
 
     @property
     def builder(self) -> ResponseBuilderParameters:
@@ -121,19 +124,22 @@ class HostLink(wiring.Component):
         Frames, to the accelerator's input.
     i : In(stream of result_layout(score_width, classes))
         Results, from the accelerator's output: one packet for each frame, in order.
+    w : Out(stream of packet_layout()), where the accelerator has weights to load
+        Chunks of weights.
     """
 
     def __init__(self, parameters: HostLinkParameters):
         self.parameters = parameters
         g = parameters.geometry
-        super().__init__(
-            {
-                "rx": In(1, init=1),
-                "tx": Out(1, init=1),
-                "o": Out(stream.Signature(beat_layout(parameters.lanes, g.bits))),
-                "i": In(stream.Signature(result_layout(g.score_width, g.classes))),
-            }
-        )
+        members = {
+            "rx": In(1, init=1),
+            "tx": Out(1, init=1),
+            "o": Out(stream.Signature(beat_layout(parameters.lanes, g.bits))),
+            "i": In(stream.Signature(result_layout(g.score_width, g.classes))),
+        }
+        if parameters.chunk:
+            members["w"] = Out(stream.Signature(packet_layout()))
+        super().__init__(members)
 
     def elaborate(self, platform):
         p = self.parameters
@@ -159,6 +165,8 @@ class HostLink(wiring.Component):
             connect(m, codes, gearbox.i)
             codes = gearbox.o
         connect(m, codes, flipped(self.o))
+        if p.chunk:
+            connect(m, parser.w, flipped(self.w))
         connect(m, parser.answers, builder.answers)
         connect(m, flipped(self.i), builder.results)
         connect(m, builder.o, appender.i)

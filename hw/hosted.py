@@ -59,7 +59,8 @@ class HostedAcceleratorParameters:
     @property
     def link(self) -> HostLinkParameters:
         """The host link."""
-        return HostLinkParameters(self.geometry, self.config.pixels.lanes, self.divisor)
+        chunk = len(self.config.chunks[0]) if self.config.loads else 0
+        return HostLinkParameters(self.geometry, self.config.pixels.lanes, self.divisor, chunk)
 
     def compute(self, line: bytes) -> bytes:
         """Return all bytes that the device sends for all bytes that it receives, from a host that keeps the window."""
@@ -105,4 +106,6 @@ class HostedAccelerator(wiring.Component):
         m.d.comb += [link.rx.eq(self.rx), self.tx.eq(link.tx)]
         wiring.connect(m, link.o, accelerator.i)
         wiring.connect(m, accelerator.o, link.i)
+        if self.parameters.config.loads:
+            wiring.connect(m, link.w, accelerator.w)
         return m

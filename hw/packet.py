@@ -51,6 +51,8 @@ class RequestType(enum.IntEnum):
 
     IDENTIFY = 0x01
     INFER = 0x02
+    #: Of devices whose weights are loaded; to others an unknown type.
+    LOAD = 0x03
 
 
 class Status(enum.IntEnum):

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_integer
-from signfold.hw.packet import HEADER_BYTES, RequestType, Status, header_layout
+from signfold.hw.packet import HEADER_BYTES, RequestType, Status, header_layout, packet_layout
 from signfold.hw.shapes import beat_layout
 
 __all__ = ["RequestParser", "RequestParserParameters"]
@@ -25,6 +25,8 @@ class RequestParserParameters:
         Width of a code, 1 .. 8.
     layout : StructLayout
         Payload of the packets: `data`, `last` and the packet's `length`.
+    chunk : int
+        Bytes of a load request's payload; 0 where there is nothing to load, and no such request.
 
     Raises
     ------
@@ -35,8 +37,10 @@ class RequestParserParameters:
     elements: int
     bits: int
     layout: data.StructLayout
+    chunk: int = 0
 
     def __post_init__(self):
+        check_integer("chunk", self.chunk, minimum=0, maximum=65535)
         check_integer("elements", self.elements, minimum=1, maximum=65535)
         check_integer("bits", self.bits, minimum=1, maximum=8)
 
@@ -47,17 +51,21 @@ class RequestParserParameters:
         -------
         tuple or None
             Type, sequence number and status of the answer, and the codes that go to the accelerator or None. None
-            for a packet too short to be answered.
+            for a packet too short to be answered. (The chunk of a load request changes what the accelerator computes,
+            and is not followed here.)
         """
         if len(packet) < HEADER_BYTES:
             return None
         kind, seq = packet[:HEADER_BYTES]
         payload = packet[HEADER_BYTES:]
-        if kind not in list(RequestType):
+        lengths = {RequestType.IDENTIFY: 0, RequestType.INFER: self.elements}
+        if self.chunk:
+            lengths[RequestType.LOAD] = self.chunk
+        if kind not in lengths:
             return (kind, seq, Status.UNKNOWN_TYPE), None
-        if len(payload) != (self.elements if kind == RequestType.INFER else 0):
+        if len(payload) != lengths[kind]:
             return (kind, seq, Status.BAD_LENGTH), None
-        if kind == RequestType.IDENTIFY:
+        if kind != RequestType.INFER:
             return (kind, seq, Status.OK), None
         status = Status.BAD_CODE if any(code >> self.bits for code in payload) else Status.OK
         return (kind, seq, status), [code & ((1 << self.bits) - 1) for code in payload]
@@ -90,17 +98,20 @@ class RequestParser(wiring.Component):
         Codes of the frames.
     answers : Out(stream of header_layout())
         What to answer.
+    w : Out(stream of packet_layout()), where there is something to load
+        Payloads of load requests.
     """
 
     def __init__(self, parameters: RequestParserParameters):
         self.parameters = parameters
-        super().__init__(
-            {
-                "i": In(stream.Signature(parameters.layout)),
-                "o": Out(stream.Signature(beat_layout(1, parameters.bits))),
-                "answers": Out(stream.Signature(header_layout())),
-            }
-        )
+        members = {
+            "i": In(stream.Signature(parameters.layout)),
+            "o": Out(stream.Signature(beat_layout(1, parameters.bits))),
+            "answers": Out(stream.Signature(header_layout())),
+        }
+        if parameters.chunk:
+            members["w"] = Out(stream.Signature(packet_layout()))
+        super().__init__(members)
 
     def elaborate(self, platform):
         p = self.parameters
@@ -108,12 +119,21 @@ class RequestParser(wiring.Component):
         header = Signal(header_layout())
         infer = Signal()
         identify = Signal()
+        load = Signal()
         length_ok = Signal()
+        length = Mux(infer, HEADER_BYTES + p.elements, HEADER_BYTES)
+        if p.chunk:
+            length = Mux(load, HEADER_BYTES + p.chunk, length)
+            m.d.comb += [
+                load.eq(header.type == RequestType.LOAD),
+                self.w.payload.data.eq(self.i.payload.data),
+                self.w.payload.last.eq(self.i.payload.last),
+            ]
         m.d.comb += [
             self.answers.payload.eq(header),
             infer.eq(header.type == RequestType.INFER),
             identify.eq(header.type == RequestType.IDENTIFY),
-            length_ok.eq(self.i.payload.length == Mux(infer, HEADER_BYTES + p.elements, HEADER_BYTES)),
+            length_ok.eq(self.i.payload.length == length),
             self.o.payload.codes[0].eq(self.i.payload.data),
             self.o.payload.last.eq(self.i.payload.last),
         ]
@@ -129,7 +149,7 @@ class RequestParser(wiring.Component):
                 m.d.sync += [
                     header.seq.eq(self.i.payload.data),
                     header.status.eq(
-                        Mux(infer | identify, Mux(length_ok, Status.OK, Status.BAD_LENGTH), Status.UNKNOWN_TYPE)
+                        Mux(infer | identify | load, Mux(length_ok, Status.OK, Status.BAD_LENGTH), Status.UNKNOWN_TYPE)
                     ),
                 ]
                 with m.If(self.i.valid):
@@ -137,6 +157,8 @@ class RequestParser(wiring.Component):
                         m.next = "ANSWER"
                     with m.Elif(infer & length_ok):
                         m.next = "FRAME"
+                    with m.Elif(load & length_ok):
+                        m.next = "CHUNK" if p.chunk else "SKIP"
                     with m.Else():
                         m.next = "SKIP"
             with m.State("FRAME"):
@@ -145,6 +167,11 @@ class RequestParser(wiring.Component):
                     with m.If((self.i.payload.data >> p.bits) != 0):
                         m.d.sync += header.status.eq(Status.BAD_CODE)
                     with m.If(self.i.payload.last):
+                        m.next = "ANSWER"
+            if p.chunk:
+                with m.State("CHUNK"):
+                    m.d.comb += [self.w.valid.eq(self.i.valid), self.i.ready.eq(self.w.ready)]
+                    with m.If(self.i.valid & self.i.ready & self.i.payload.last):
                         m.next = "ANSWER"
             with m.State("SKIP"):
                 m.d.comb += self.i.ready.eq(1)

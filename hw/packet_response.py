@@ -89,6 +89,7 @@ class ResponseBuilder(wiring.Component):
         m = Module()
         header = Signal(header_layout())
         infer = Signal()
+        load = Signal()
         good = Signal()
         identity = Array(Const(byte, 8) for byte in g.pack())
         index = Signal(range(max(len(identity), g.score_bytes, g.class_bytes)))
@@ -96,6 +97,7 @@ class ResponseBuilder(wiring.Component):
         best = Signal(8 * g.class_bytes)
         m.d.comb += [
             infer.eq(header.type == RequestType.INFER),
+            load.eq(header.type == RequestType.LOAD),
             good.eq(header.status == Status.OK),
             score.eq(self.results.payload.score),
             best.eq(self.results.payload.best),
@@ -118,10 +120,10 @@ class ResponseBuilder(wiring.Component):
                 m.d.comb += [
                     self.o.valid.eq(1),
                     self.o.payload.data.eq(header.status),
-                    self.o.payload.last.eq(~good),
+                    self.o.payload.last.eq(~good | load),
                 ]
                 with m.If(self.o.ready):
-                    with m.If(good):
+                    with m.If(good & ~load):
                         m.next = "IDENTITY"
                         with m.If(infer):
                             m.next = "SCORE"

@@ -104,8 +104,13 @@ class _Bench:
         dut.i__valid.value = 0
         dut.i__payload.value = 0
         dut.o__ready.value = 0
+        if job.loads:
+            dut.w__valid.value = 0
+            dut.w__payload.value = 0
         Clock(dut.clk, 10, "ns").start()
         await self._reset()
+        if job.loads:
+            await self._load(bytes.fromhex(job.loads))
         if job.interrupt:
             for beat in range(job.interrupt):
                 dut.i__valid.value = 1
@@ -122,6 +127,20 @@ class _Bench:
         for _ in range(_RESET_CYCLES):
             await RisingEdge(self.dut.clk)
         self.dut.rst.value = 0
+
+    async def _load(self, data: bytes) -> None:
+        """Send all chunks of weights."""
+        dut, edge, settled = self.dut, RisingEdge(self.dut.clk), ReadOnly()
+        dut.w__valid.value = 1
+        for number, byte in enumerate(data, start=1):
+            dut.w__payload.value = byte | (number % self.job.load_bytes == 0) << 8
+            while True:
+                await settled
+                taken = _bit(dut.w__ready) == "1"
+                await edge
+                if taken:
+                    break
+        dut.w__valid.value = 0
 
     def _payload(self, frame: int, beat: int) -> int:
         job = self.job

@@ -68,6 +68,10 @@ class Job:
         Cycles without a result after which the run is given up.
     interrupt : int
         Beats of a frame to send before a reset in its middle; 0 for none. The frames follow after the reset.
+    loads : str
+        Chunks of weights that go in after the first reset, in hexadecimal, one after another.
+    load_bytes : int
+        Bytes of a chunk.
     """
 
     elements: int
@@ -86,6 +90,8 @@ class Job:
     settling: int = 0
     limit: int = 100_000
     interrupt: int = 0
+    loads: str = ""
+    load_bytes: int = 0
 
     @property
     def beats(self) -> int:
@@ -97,7 +103,7 @@ class Job:
         plain = {
             name: getattr(self, name)
             for name in ("elements", "bits", "lanes", "score_width", "class_width", "seed")
-            + ("stall_in", "stall_out", "settling", "limit", "interrupt")
+            + ("stall_in", "stall_out", "settling", "limit", "interrupt", "loads", "load_bytes")
         }
         plain["taps"] = [asdict(tap) for tap in self.taps]
         write_whole(folder / _JOB, json.dumps(plain).encode())

@@ -9,7 +9,8 @@
 //   LIMIT                cycles without a transfer at the output after which the run is given up
 //   SETTLING             cycles to wait after reset before the first frame
 //   EXTRA                cycles to go on after the last result, in which no other may come
-// Standard input: FRAMES x ELEMENTS bytes, one code a byte.
+// Standard input: LOADS x LOAD_BYTES bytes where these are defined, packets for the stream of weights, which go in before
+// cycle 0; then FRAMES x ELEMENTS bytes, one code a byte.
 // Standard output, a record a frame, 64-bit little-endian signed integers: cycle of the frame's first input transfer,
 //   cycle of its last output transfer, class, CLASSES scores. Cycle 0 is the first one after reset.
 // Exit status: 0 when all frames are done, 3 when the stream rules were broken or nothing came, told on standard error.
@@ -99,6 +100,24 @@ int main(int argc, char** argv) {
         dut->eval();
     }
     dut->rst = 0;
+
+#ifdef LOADS
+    dut->i___05Fvalid = 0;
+    for (unsigned n = 0; n < LOADS * LOAD_BYTES; ++n) {
+        const int byte = std::getchar();
+        if (byte == EOF) return fail("input ends", n, 0);
+        dut->w___05Fpayload = uint64_t(byte) | uint64_t(n % LOAD_BYTES == LOAD_BYTES - 1) << 8;
+        dut->w___05Fvalid = 1;
+        for (bool taken = false; !taken;) {
+            dut->clk = 0;
+            dut->eval();
+            taken = dut->w___05Fready;
+            dut->clk = 1;
+            dut->eval();
+        }
+    }
+    dut->w___05Fvalid = 0;
+#endif
 
     std::vector<unsigned char> frame(ELEMENTS);
     std::vector<int64_t> record(3 + CLASSES);

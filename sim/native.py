@@ -88,6 +88,8 @@ class NativeHarness:
             "CLASS_WIDTH": sidecar["output"]["class_width"],
         }
         macros = {**(defines or {}), **{name: str(value) for name, value in sizes.items()}}
+        if "load" in sidecar:
+            macros |= {"LOADS": str(sidecar["load"]["chunks"]), "LOAD_BYTES": str(sidecar["load"]["bytes"])}
         self._program = build(verilog, [_HARNESS], folder, top=sidecar["top"], defines=macros)
 
     def run(
@@ -101,6 +103,7 @@ class NativeHarness:
         stall_in: float = 0.0,
         stall_out: float = 0.0,
         cwd: Path | None = None,
+        loads: bytes = b"",
         progress: Callable[[int], object] | None = None,
     ) -> NativeRun:
         """Simulate frames.
@@ -121,6 +124,8 @@ class NativeHarness:
             Probability that source or sink pauses in a cycle.
         cwd : pathlib.Path, optional
             Folder of the `.mem` files, if the design reads them.
+        loads : bytes
+            Chunks of weights, one after another, that go in after the reset, before cycle 0.
         progress : callable, optional
             Called with the number of frames done since the last call.
 
@@ -149,7 +154,7 @@ class NativeHarness:
         with process:
             problems: list[bytes] = []
             helpers = [
-                threading.Thread(target=_feed, args=(process.stdin, frames), daemon=True),
+                threading.Thread(target=_feed, args=(process.stdin, loads, frames), daemon=True),
                 threading.Thread(target=lambda: problems.append(process.stderr.read()), daemon=True),
             ]
             for helper in helpers:
@@ -174,10 +179,11 @@ class NativeHarness:
         return NativeRun(records[:, 3:], records[:, 2], records[:, 0], records[:, 1], seconds, failure)
 
 
-def _feed(pipe: Any, frames: np.ndarray) -> None:
-    """Write the frames; a simulator that ends early closes the pipe."""
+def _feed(pipe: Any, loads: bytes, frames: np.ndarray) -> None:
+    """Write weights and frames; a simulator that ends early closes the pipe."""
     try:
         with pipe:
+            pipe.write(loads)
             pipe.write(frames.data)
     except BrokenPipeError:
         pass

@@ -212,6 +212,8 @@ class _Simulation:
             stall_out=float(options.stall_out),
             # Latency is that of a frame that meets an idle accelerator; with stalls, the first comes as it may.
             settling=0 if options.stall_in or options.stall_out else sidecar["settling"],
+            loads=self._loads.hex(),
+            load_bytes=sidecar["load"]["bytes"] if "load" in sidecar else 0,
             limit=round((sidecar["latency"] + sidecar["interval"]) * slowness * 4) + 1000,
         )
 
@@ -232,6 +234,12 @@ class _Simulation:
             taps.append(Tap(**place, positions=entry["height"] * entry["width"]))
             values.append(value)
         return replace(job, taps=tuple(taps), values=tuple(values))
+
+    @cached_property
+    def _loads(self) -> bytes:
+        """What fills memories of weights; empty where there are none."""
+        load = self.artefacts.sidecar.get("load")
+        return b"" if load is None else (self.artefacts.folder / load["file"]).read_bytes()
 
     @cached_property
     def _files(self) -> list[Path]:
@@ -269,6 +277,7 @@ class _Simulation:
             stall_in=job.stall_in,
             stall_out=job.stall_out,
             cwd=options.memory,
+            loads=self._loads,
             progress=self.progress,
         )
         result = JobResult(run.scores, run.classes, run.first, run.last, failure=run.failure)

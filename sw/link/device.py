@@ -2,7 +2,7 @@
 
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,6 +140,27 @@ class Device:
             np.array([best for _, best in results], np.int64),
         )
 
+    def load(self, chunks: Sequence[bytes], *, progress: Callable[[int], object] | None = None) -> None:
+        """Fill the device's memories of weights, before its first frame.
+
+        Parameters
+        ----------
+        chunks : sequence of bytes
+            Packets with their numbers, as `AcceleratorConfig.chunks` and the file of a build hold them.
+        progress : callable, optional
+            Called with the number of chunks done since the last call.
+
+        Raises
+        ------
+        LinkError
+            If the device does not answer, or has nothing to load.
+        """
+        geometry = self._geometry or self.identify()
+        self._ask(
+            RequestType.LOAD, list(chunks), window=geometry.window, answer_bytes=0,
+            check=lambda payload: "the answer must be empty" if payload else None, progress=progress,
+        )  # fmt: skip
+
     def _ask(
         self,
         kind: RequestType,
@@ -184,7 +205,8 @@ class Device:
                 failures[under_way.pop(seq).index] = f"no answer within {self.timeout} s"
             for index, problem in failures.items():
                 if tries[index] == self.attempts:
-                    what = "identify request" if kind == RequestType.IDENTIFY else f"frame {index}"
+                    whats = {RequestType.IDENTIFY: "identify request", RequestType.LOAD: f"chunk {index} of weights"}
+                    what = whats.get(kind, f"frame {index}")
                     raise LinkError(f"{what} failed {self.attempts} times, at last because {problem}")
                 self.repeated += 1
                 waiting.appendleft(index)
