@@ -20,6 +20,7 @@ from signfold.sw.hosted import TOP, HostedDesign, generate_hosted
 from signfold.sw.memfile import format_mem
 from signfold.sw.network import Network
 from signfold.sw.plan import Plan
+from signfold.sw.sidecar import LOAD_FILE
 
 __all__ = ["BAUD", "BOARDS", "MANIFEST", "NETLIST", "build", "find_board"]
 
@@ -134,7 +135,7 @@ def build(
     bitstream = out / f"{board.name}{board.bitstream_suffix}"
     work.mkdir(parents=True, exist_ok=True)
     # By name, one by one: the folder may be the user's own.
-    for stale in (out / MANIFEST, bitstream, *(work / name for name in _products(board))):
+    for stale in (out / MANIFEST, out / LOAD_FILE, bitstream, *(work / name for name in _products(board))):
         stale.unlink(missing_ok=True)
     pll = _pll(board, clock_mhz)
     frequency = board.reference if pll is None else pll.output
@@ -184,6 +185,15 @@ def build(
         "inputs": {name: hashlib.sha256((work / name).read_bytes()).hexdigest() for name in sorted(inputs)},
         "tools": {name: importlib.metadata.version(name) for name in _TOOLS},
     }
+    if config.loads:
+        chunks = b"".join(config.chunks)
+        manifest["load"] = {
+            "file": LOAD_FILE,
+            "bytes": len(chunks),
+            "chunk": len(config.chunks[0]),
+            "sha256": hashlib.sha256(chunks).hexdigest(),
+        }
+        write_whole(out / LOAD_FILE, chunks)
     write_whole(bitstream, data)
     write_whole(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
     return manifest

@@ -14,6 +14,7 @@ from signfold.sw.hosted import TOP, generate_hosted
 from signfold.sw.link import Link
 from signfold.sw.network import Network
 from signfold.sw.plan import Plan
+from signfold.sw.sidecar import LOAD_FILE
 
 __all__ = ["DIVISOR", "SimulatedLink", "build_simulated_device", "build_simulated_netlist"]
 
@@ -53,6 +54,8 @@ def build_simulated_device(network: Network, folder: Path, plan: Plan | None = N
     design = generate_hosted(network, default_plan(network) if plan is None else plan, divisor)
     verilog = folder / f"{TOP}.v"
     write_whole(verilog, design.verilog.encode())
+    if design.parameters.config.loads:
+        write_whole(folder / LOAD_FILE, b"".join(design.parameters.config.chunks))
     _build([verilog], folder, divisor)
 
 

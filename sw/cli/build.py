@@ -101,7 +101,10 @@ def _netlist_check(network: Network, target: Any, folder: Path, count: int) -> C
         shape = (count, *network.input.shape)
         frames = np.random.default_rng(1).integers(0, 1 << network.input.bits, shape, np.uint8, endpoint=False)
         with SimulatedLink(simulator) as link:
-            results = Device(link).infer(stream_order(network, frames))
+            device = Device(link)
+            if design.parameters.config.loads:
+                device.load(design.parameters.config.chunks)
+            results = device.infer(stream_order(network, frames))
             compare_with_golden(network, frames, results, "the netlist")
 
     return check
@@ -121,7 +124,8 @@ def _render(output: Console, manifest: dict[str, Any], title: str, bitstream: Pa
         f"serial port   {manifest['baud']} baud, {manifest['link_frames_per_second']:.0f} frames a second",
         f"bitstream     {bitstream} ({manifest['bitstream']['bytes']} bytes)",
         f"load it with  {command}",
-        "then run      signfold infer NETWORK --port PORT",
+        "then run      signfold infer NETWORK --port PORT"
+        + (f" --load {bitstream.parent / manifest['load']['file']}" if "load" in manifest else ""),
     ]
     if manifest["netlist_frames"]:
         lines.insert(-2, f"netlist       {manifest['netlist_frames']} frames simulated, all as the golden model")

@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from signfold.hw.packet import Geometry
+from signfold.hw.shared_loader import CHUNK_BYTES, INDEX_BYTES
 from signfold.sw import zoo
 from signfold.sw.cli.output import console, emit, print_lines
 from signfold.sw.data import SPLITS, load, names
-from signfold.sw.errors import DataError, MismatchError, ToolError
+from signfold.sw.errors import DataError, ImageError, MismatchError, ToolError
 from signfold.sw.hosted import identity
 from signfold.sw.link import Device, Link, SerialLink, compare_with_golden
 from signfold.sw.lower import stream_order
@@ -42,6 +43,10 @@ def infer(
     ] = None,
     frames: Annotated[int, typer.Option(help="first pictures only; 0 for all", min=0)] = 100,
     baud: Annotated[int, typer.Option(help="bits a second that the bitstream was built for", min=1)] = 1_000_000,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--load", help="weights to load first, weights.bin of a build, for devices that hold none"),
+    ] = None,
     timeout: Annotated[float, typer.Option(help="seconds to wait for an answer, beside the line's time")] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
@@ -66,6 +71,11 @@ def infer(
                 f"the device computes another network: its content hash begins with {geometry.identity.hex()}, "
                 f"that of {network!r} with {identity(loaded).hex()}"
             )
+        if weights is not None:
+            with Progress(console=console, transient=True) as progress:
+                chunks = _chunks(weights)
+                task = progress.add_task("load", total=len(chunks))
+                device.load(chunks, progress=lambda done: progress.advance(task, done))
         result: dict[str, Any] = {"port": port, "device": _describe(geometry)}
         if data is not None:
             pictures, labels = _pictures(geometry, loaded, data, data_dir, split, frames)
@@ -107,6 +117,18 @@ def _open(port: str, baud: int, network: Network | None) -> Link:
         with waiting:
             simulated.build_simulated_device(network, folder)
     return simulated.SimulatedLink(folder)
+
+
+def _chunks(file: Path) -> list[bytes]:
+    """Read the chunks of weights of a build."""
+    size = INDEX_BYTES + CHUNK_BYTES
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ImageError(f"weights {str(file)!r}: {error.strerror}") from None
+    if not content or len(content) % size:
+        raise ImageError(f"weights {str(file)!r} must hold chunks of {size} bytes, not {len(content)} bytes")
+    return [content[begin : begin + size] for begin in range(0, len(content), size)]
 
 
 def _describe(geometry: Geometry) -> dict[str, Any]:
