@@ -141,7 +141,7 @@ def build(
     frequency = board.reference if pll is None else pll.output
     divisor = _divisor(frequency, baud)
     synthesis, place, pack = _steps(board, seed)
-    plan = default_plan(network, fabric=board.family) if plan is None else plan
+    plan = default_plan(network, fabric=board.family, clock_mhz=frequency / 1e6) if plan is None else plan
     tell("gateware")
     design = generate_hosted(network, plan, divisor)
     inputs = _write_inputs(board, pll, design, work)

@@ -68,6 +68,23 @@ class PopcountParameters:
         """Largest count."""
         return self.simd * sum(scale for _, _, scale in self.pairs)
 
+    @property
+    def depth(self) -> int:
+        """Levels that the registers are spread over."""
+        # Where words are encoded or read three bits at a time, making the leaves is a level of its own.
+        return max(1, (len(self._leaves) > 1) + len(self.tree.layers))
+
+    def stages_for(self, clock_mhz: float) -> int:
+        """Return how many registers a clock needs, by the fabric's delays; no more than there are levels.
+
+        `self.stages` is not looked at. 1 where the fabric's delays are not known.
+        """
+        if self.fabric.delays is None:
+            return 1
+        ends, level = self.fabric.delays
+        levels = max(1, int((1000 / clock_mhz - ends) / level))
+        return min(self.depth, -(-self.depth // levels))
+
     @cached_property
     def tree(self) -> CompressorTree:
         """The counters."""
@@ -148,9 +165,7 @@ class Popcount(wiring.Component):
         p = self.parameters
         m = Module()
         bits = dict(enumerate(self._leaves(m)))
-        # Where words are encoded or read three bits at a time, making the leaves is a level of its own.
-        first = 1 if len(p._leaves) > 1 else 0
-        depth = max(1, first + len(p.tree.layers))
+        first, depth = int(len(p._leaves) > 1), p.depth
         # Stage k of n registers what level ceil(k * depth / n) gives.
         registered = {-(-k * depth // p.stages) for k in range(1, p.stages + 1)} if p.stages else set()
         left = p.stages

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from signfold.hw.array import ArrayParameters
 from signfold.hw.check import check_integer
+from signfold.hw.fabric import Fabric, find_fabric
 from signfold.hw.gearbox import gearboxes
 from signfold.hw.planes import PlaneParameters
 from signfold.sw.errors import PlanError
@@ -41,6 +43,10 @@ class _Work:
         channels = self.inputs if self.depthwise else self.channels * self.inputs
         return self.positions * self.taps * channels * len(self.planes.pairs)
 
+    def words(self, plan: LayerPlan) -> int:
+        """Return the words of a play."""
+        return self.taps * -(-self.inputs // plan.simd)
+
     @property
     def fan_in(self) -> int:
         """Products of a sum."""
@@ -48,7 +54,7 @@ class _Work:
 
 
 def default_plan(
-    network: Network, *, lanes: int = 1, target_cycles: int | None = None, fabric: str = "plain"
+    network: Network, *, lanes: int = 1, target_cycles: int | None = None, fabric: str = "plain", clock_mhz: float | None = None
 ) -> Plan:
     """Choose small arrays that keep up.
 
@@ -63,6 +69,8 @@ def default_plan(
         for networks on images no fewer than a frame's binary products / 1,024.
     fabric : str
         What the arrays are made of.
+    clock_mhz : float, optional
+        Clock for which popcounts are pipelined; by default they have one register, two in words of more than 64 bits.
 
     Returns
     -------
@@ -102,6 +110,8 @@ def default_plan(
         if not fitting:
             raise PlanError(f"layer {k}: no array of words up to 1024 bits reaches {target} cycles a frame")
         best = min(fitting, key=lambda plan: (_tables(work, plan) * (1.2 if plan.simd > 64 else 1), plan.hop))
+        if clock_mhz is not None:
+            best = replace(best, stages=_stages(work, best, find_fabric(fabric), clock_mhz))
         best = replace(best, pool=_pool_lanes(work, best, target))
         plans.append(best)
         upstream = best.pool or (best.cols if work.depthwise else best.hop)
@@ -195,6 +205,12 @@ def _pool_lanes(work: _Work, plan: LayerPlan, target: int) -> int:
     if not positions or positions * -(-work.channels // lanes) <= target:
         return 0
     return -(-work.channels // max(1, target // positions))
+
+
+def _stages(work: _Work, plan: LayerPlan, fabric: Fabric, clock_mhz: float) -> int:
+    planes = replace(work.planes, space=plan.space)
+    array = ArrayParameters(plan.rows, plan.cols, plan.simd, work.words(plan), plan.hop, 0, planes, fabric)
+    return max(plan.stages, array.cell.popcount.stages_for(clock_mhz))
 
 
 def _gear_interval(elements: int, lanes_in: int, lanes_out: int) -> int:
