@@ -54,7 +54,12 @@ class _Work:
 
 
 def default_plan(
-    network: Network, *, lanes: int = 1, target_cycles: int | None = None, fabric: str = "plain", clock_mhz: float | None = None
+    network: Network,
+    *,
+    lanes: int = 1,
+    target_cycles: int | None = None,
+    fabric: str = "plain",
+    clock_mhz: float | None = None,
 ) -> Plan:
     """Choose small arrays that keep up.
 
@@ -110,7 +115,7 @@ def default_plan(
         if not fitting:
             raise PlanError(f"layer {k}: no array of words up to 1024 bits reaches {target} cycles a frame")
         best = min(fitting, key=lambda plan: (_tables(work, plan) * (1.2 if plan.simd > 64 else 1), plan.hop))
-        if clock_mhz is not None:
+        if clock_mhz is not None and not work.depthwise:
             best = replace(best, stages=_stages(work, best, find_fabric(fabric), clock_mhz))
         best = replace(best, pool=_pool_lanes(work, best, target))
         plans.append(best)
