@@ -3,12 +3,15 @@
 import numpy as np
 
 from signfold.hw.adder_graph import AdderGraph, Output, Sum
+from signfold.sw.hardwire.differences import digit_count, parents
 from signfold.sw.hardwire.trees import Trees
 
 __all__ = ["LARGEST_MATRIX", "adder_graph"]
 
 #: Most digits other than 0 of a matrix.
 LARGEST_MATRIX = 1 << 17
+#: Longest chains of rows made one of the other that are tried.
+_DEEPEST = (0, 1, 2)
 
 
 def adder_graph(matrix: np.ndarray) -> AdderGraph:
@@ -18,6 +21,7 @@ def adder_graph(matrix: np.ndarray) -> AdderGraph:
     canonic signed digit multipliers", 1996): of all pairs of terms, with equal or with opposite signs, the one that
     occurs in most rows becomes a term of its own. Entries of several bits are split into signed digits, whose rows
     share terms like those of different outputs. What no rows share is added up in trees, the narrowest terms first.
+    Before, rows are made of one another (`signfold.sw.hardwire.differences`) where the sums are fewer bits then.
 
     Parameters
     ----------
@@ -35,13 +39,22 @@ def adder_graph(matrix: np.ndarray) -> AdderGraph:
         If the matrix has more than `LARGEST_MATRIX` digits other than 0.
     """
     matrix = np.asarray(matrix, np.int64)
-    planes = _digits(matrix)
-    digits = sum(int(np.count_nonzero(plane)) for _, plane in planes)
+    digits = int(digit_count(matrix).sum())
     if digits > LARGEST_MATRIX:
         raise ValueError(
             f"a hardwired matrix must have at most {LARGEST_MATRIX} signed digits other than 0, not {digits!r}"
         )
+    return min((_search(matrix, parents(matrix, deepest)) for deepest in _DEEPEST), key=_bits)
+
+
+def _search(matrix: np.ndarray, tree: list[tuple[int, int, int]]) -> AdderGraph:
+    """Return sums that make each row of its parent and of what it differs by."""
     outputs, inputs = matrix.shape
+    rest = matrix.copy()
+    for row, parent, sign in tree:
+        if parent >= 0:
+            rest[row] -= sign * matrix[parent]
+    planes = _digits(rest)
     rows = np.concatenate([plane for _, plane in planes]) if planes else np.zeros((0, inputs), np.int8)
     table = _Table(rows)
     sums: list[Sum] = []
@@ -52,13 +65,21 @@ def adder_graph(matrix: np.ndarray) -> AdderGraph:
 
     # The rows of one output, shifted against one another, are added like the terms of one row.
     trees = Trees(inputs, sums)
-    results = []
-    for output in range(outputs):
+    results: dict[int, Output] = {}
+    for row, parent, sign in tree:
         terms = []
         for k, (shift, _) in enumerate(planes):
-            terms += [(term, sign < 0, shift) for term, sign in table.row(k * outputs + output)]
-        results.append(trees.add(terms))
-    return _used(AdderGraph(inputs, tuple(trees.sums), tuple(results)))
+            terms += [(term, one < 0, shift) for term, one in table.row(k * outputs + row)]
+        if parent >= 0 and results[parent].term is not None:
+            made = results[parent]
+            terms.append((made.term, made.minus != (sign < 0), made.shift))
+        results[row] = trees.add(terms)
+    return _used(AdderGraph(inputs, tuple(trees.sums), tuple(results[row] for row in range(outputs))))
+
+
+def _bits(graph: AdderGraph) -> int:
+    """Return the bits of all sums of inputs of one bit: what they take in tables, roughly."""
+    return sum((high - low).bit_length() for low, high in graph.ranges(1)[graph.inputs :])
 
 
 def _digits(matrix: np.ndarray) -> list[tuple[int, np.ndarray]]:
