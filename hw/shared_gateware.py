@@ -88,8 +88,8 @@ class SharedEngine(wiring.Component):
         m.d.comb += [
             packer.done.eq(array.done[0]),
             Cat(packer.sums).eq(Cat(array.sums[0])),
-            queue.i.payload.eq(packer.o.payload),
-            queue.i.valid.eq(packer.o.valid),
+            queue.i.payload.eq(packer.beat),
+            queue.i.valid.eq(packer.given),
         ]
         return m
 

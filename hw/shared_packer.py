@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.delay import delayed
@@ -58,8 +58,8 @@ class Packer(wiring.Component):
         A word of codes of the next layer's input, lanes past the channels 0.
     valid : Out(1), ready : In(1)
         It is there; it is taken. Codes of one bit are taken at once.
-    o : Out(stream of beat_layout(lanes, output_bits))
-        What the last layer gives; always taken.
+    beat : Out(beat_layout(lanes, output_bits)), given : Out(1)
+        What the last layer gives; it is there.
     """
 
     def __init__(self, parameters: PackerParameters):
@@ -72,7 +72,8 @@ class Packer(wiring.Component):
                 "word": Out(data.ArrayLayout(unsigned(parameters.bits), p.simd)),
                 "valid": Out(1),
                 "ready": In(1),
-                "o": Out(stream.Signature(beat_layout(p.lanes, p.output_bits), always_ready=True)),
+                "beat": Out(beat_layout(p.lanes, p.output_bits)),
+                "given": Out(1),
             }
         )
 
@@ -119,9 +120,9 @@ class Packer(wiring.Component):
         if bits is None:
             bits = Cat(code[: p.output_bits] for code in codes)
         m.d.comb += [
-            Cat(self.o.payload.codes).eq(bits),
-            self.o.payload.last.eq(out[4]),
-            self.o.valid.eq(out[0] & out[1] & out[3]),
+            Cat(self.beat.codes).eq(bits),
+            self.beat.last.eq(out[4]),
+            self.given.eq(out[0] & out[1] & out[3]),
         ]
         if len(p.layers) > 1:
             self._pack(m, codes, *late)

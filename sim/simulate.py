@@ -239,7 +239,7 @@ class _Simulation:
     def _loads(self) -> bytes:
         """What fills memories of weights; empty where there are none."""
         load = self.artefacts.sidecar.get("load")
-        return b"" if load is None else (self.artefacts.folder / load["file"]).read_bytes()
+        return b"" if load is None else ((self.options.memory or self.artefacts.folder) / load["file"]).read_bytes()
 
     @cached_property
     def _files(self) -> list[Path]:

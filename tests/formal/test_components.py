@@ -26,8 +26,12 @@ from signfold.hw.packet_request import RequestParserParameters
 from signfold.hw.packet_response import ResponseBuilderParameters
 from signfold.hw.pixels import PixelParameters
 from signfold.hw.planes import PlaneParameters
+from signfold.hw.ram import RamParameters
 from signfold.hw.replay import ReplayParameters
 from signfold.hw.score import ScoreParameters
+from signfold.hw.shared_engine import SharedEngineParameters
+from signfold.hw.shared_layer import SharedLayer
+from signfold.hw.shared_loader import LoaderParameters
 from signfold.hw.stream import QueueParameters
 from signfold.hw.threshold import ThresholdParameters
 from signfold.hw.threshold_stage import ThresholdStageParameters
@@ -136,6 +140,13 @@ def stepped(m, dut):
     m.d.comb += Assume((dut.step == dut.offer) & dut.advance)
 
 
+SHARED = SharedEngineParameters(
+    "l0",
+    (
+        SharedLayer(EngineParameters("l0", weights(1, 1), np.array([[1]]), cols=1, simd=1, stages=0)),
+        SharedLayer(EngineParameters("l1", weights(1, 1), None, cols=1, simd=1, stages=0)),
+    ),
+)
 ENGINE = EngineParameters("l0", weights(4, 4), np.array([[0], [2], [6], [-4]]), cols=2, simd=2)
 ACCELERATOR = accelerator()
 
@@ -186,6 +197,11 @@ CASES = {
         depth=14, method="bounded", environment=lambda m, dut: dut.grant,
     ),
     "engine": Case(ENGINE.create, {"o": 14}, {"i": 14}, depth=24, method="bounded"),
+    "shared engine": Case(SHARED.create, {"o": 16}, {"i": 12}, depth=24, method="bounded"),
+    "loader": Case(
+        LoaderParameters((RamParameters(9, 5),) * 2).create, {}, {"i": 0}, depth=6,
+        environment=lambda m, dut: dut.enable,
+    ),
     "accelerator": Case(
         ACCELERATOR.create, {"o": 14}, {"i": 8}, depth=22, method="bounded", environment=packets(2, shortest=2)
     ),
@@ -215,6 +231,10 @@ CASES = {
     "request parser inferring": Case(
         RequestParserParameters(2, 2, PacketBufferParameters(8, 2, 2).layout()).create,
         {"o": 3, "answers": 4}, {"i": 1}, depth=17, method="bounded", environment=infer_requests,
+    ),
+    "request parser with weights": Case(
+        RequestParserParameters(2, 2, PacketBufferParameters(8, 2, 2).layout(), 3).create,
+        {"o": None, "w": None, "answers": 5}, {"i": 1}, depth=20, method="bounded", environment=packets(5, shortest=2),
     ),
     "response builder": Case(
         ResponseBuilderParameters(GEOMETRY).create, {"o": 3}, {"answers": 40, "results": None}, depth=44,
