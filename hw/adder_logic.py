@@ -14,7 +14,7 @@ from signfold.hw.check import check_integer
 __all__ = ["AdderLogic", "AdderLogicParameters"]
 
 #: Sums of so few bits are written as gates: they take a table a bit, and carry chains would cost more.
-_GATES = 4
+_GATES = 6
 
 
 @dataclass(frozen=True)
