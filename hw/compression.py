@@ -17,8 +17,6 @@ class Step:
     ----------
     counter : CounterParameters
         What it counts.
-    column : int
-        Exponent of its lowest column's weight.
     bits : tuple of int
         Numbers of its bits, column by column.
     first : int
@@ -26,7 +24,6 @@ class Step:
     """
 
     counter: CounterParameters
-    column: int
     bits: tuple[int, ...]
     first: int
 
@@ -81,13 +78,13 @@ class _Builder:
         self.count = len(self.inputs)
         self.depth = dict.fromkeys(range(self.count), 0)
 
-    def add(self, heights: Sequence[int], column: int, bits: Sequence[int]) -> list[int]:
+    def add(self, heights: Sequence[int], bits: Sequence[int]) -> list[int]:
         """Place a counter in the first layer in which its bits are there, and return the bits of its sum."""
         counter = CounterParameters(tuple(heights))
         layer = max(self.depth[bit] for bit in bits)
         while len(self.layers) <= layer:
             self.layers.append([])
-        self.layers[layer].append(Step(counter, column, tuple(bits), self.count))
+        self.layers[layer].append(Step(counter, tuple(bits), self.count))
         result = list(range(self.count, self.count + counter.width))
         self.count += counter.width
         self.depth |= dict.fromkeys(result, layer + 1)
@@ -121,7 +118,7 @@ def adder_tree(groups: Sequence[Sequence[int]], *, join: bool) -> CompressorTree
         number: dict[int, int] = {}
         for column, height in enumerate(group):
             if height:
-                total = _counted(builder, column, list(range(index, index + height)))
+                total = _counted(builder, list(range(index, index + height)))
                 index += height
                 if any(column + k in number for k in range(len(total))):
                     raise ValueError(f"groups must hold columns whose sums do not overlap, not {tuple(group)!r}")
@@ -133,25 +130,25 @@ def adder_tree(groups: Sequence[Sequence[int]], *, join: bool) -> CompressorTree
     return builder.tree([sorted(number.items()) for number in numbers])
 
 
-def _counted(builder: _Builder, column: int, bits: list[int]) -> list[int]:
+def _counted(builder: _Builder, bits: list[int]) -> list[int]:
     """Count bits of equal weight."""
     if len(bits) == 1:
         return bits
     if len(bits) <= 3:
-        return builder.add((len(bits),), column, bits)
+        return builder.add((len(bits),), bits)
     *bits, carry = bits
     size = 1
     while 2 * size + 1 < len(bits):
         size = 2 * size + 1
     size = max(size, (len(bits) + 1) // 2) if size < len(bits) - size else size
-    left, right = (_counted(builder, column, part) for part in (bits[:size], bits[size:]))
+    left, right = (_counted(builder, part) for part in (bits[:size], bits[size:]))
     heights, taken = [], []
     for k in range(max(len(left), len(right))):
         here = [number[k] for number in (left, right) if k < len(number)]
         here += [carry] if k == 0 else []
         heights.append(len(here))
         taken += here
-    return builder.add(heights, column, taken)
+    return builder.add(heights, taken)
 
 
 def _joined(builder: _Builder, left: dict[int, int], right: dict[int, int]) -> dict[int, int]:
@@ -163,7 +160,7 @@ def _joined(builder: _Builder, left: dict[int, int], right: dict[int, int]) -> d
         here = [one[column] for one in (left, right) if column in one]
         heights.append(len(here))
         taken += here
-    return number | {start + k: bit for k, bit in enumerate(builder.add(heights, start, taken))}
+    return number | {start + k: bit for k, bit in enumerate(builder.add(heights, taken))}
 
 
 def counter_tree(heights: Sequence[int], *, bottom: int = 4) -> CompressorTree:
@@ -212,7 +209,7 @@ def _add_layer(builder: _Builder, columns: dict[int, list[int]], bottom: int) ->
         if best is not None:
             _, column, heights = best
             taken = [columns[column + k].pop(0) for k, height in enumerate(heights) for _ in range(height)]
-            for k, bit in enumerate(builder.add(heights, column, taken)):
+            for k, bit in enumerate(builder.add(heights, taken)):
                 made.setdefault(column + k, []).append(bit)
             placed = True
         elif placed or least == 0:
