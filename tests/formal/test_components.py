@@ -17,8 +17,12 @@ from signfold.hw.accelerator import AcceleratorConfig
 from signfold.hw.cobs import CobsDecoderParameters, CobsEncoderParameters
 from signfold.hw.engine import EngineParameters
 from signfold.hw.feeder import FeederParameters
+from signfold.hw.gather import GatherParameters
 from signfold.hw.gearbox import NarrowerParameters, WidenerParameters
+from signfold.hw.hardwired import HardwiredParameters
 from signfold.hw.host_link import HostLinkParameters
+from signfold.hw.image import ImageGeometry
+from signfold.hw.line_window import LineWindowParameters
 from signfold.hw.packet import Geometry, RequestType, Status
 from signfold.hw.packet_buffer import PacketBufferParameters
 from signfold.hw.packet_crc import CrcAppenderParameters, CrcCheckerParameters
@@ -37,6 +41,7 @@ from signfold.hw.threshold import ThresholdParameters
 from signfold.hw.threshold_stage import ThresholdStageParameters
 from signfold.hw.uart import UartParameters
 from signfold.hw.window_parameters import WindowParameters
+from signfold.sw.hardwire import adder_graph
 from signfold.sim.contract import Environment, bounded_packets, prove
 
 
@@ -135,6 +140,11 @@ def answers_with_results(m, dut):
         m.d.comb += Assume((header.status == Status.OK) | (header.status == Status.BAD_CODE))
 
 
+def granted(m, dut):
+    """Whoever takes vectors always has room."""
+    m.d.comb += Assume(dut.grant)
+
+
 def stepped(m, dut):
     """Whoever steps does so whenever it may, and plays each window once."""
     m.d.comb += Assume((dut.step == dut.offer) & dut.advance)
@@ -148,6 +158,8 @@ SHARED = SharedEngineParameters(
     ),
 )
 ENGINE = EngineParameters("l0", weights(4, 4), np.array([[0], [2], [6], [-4]]), cols=2, simd=2)
+SIGNS = 2 * weights(3, 4) - 1
+HARDWIRED = HardwiredParameters("l0", SIGNS, adder_graph(SIGNS), np.array([[0], [2], [-2]]), simd=2, hop=2)
 ACCELERATOR = accelerator()
 
 #: Bounds are cycles. "bounded" halves start at reset, because from states that cannot be reached, such as a value of a
@@ -196,6 +208,12 @@ CASES = {
         FeederParameters(WindowParameters(1, 1, 2, 3, (2, 2)), 1, PlaneParameters(), 2).create, {}, {"i": 8},
         depth=14, method="bounded", environment=lambda m, dut: dut.grant,
     ),
+    "gather": Case(GatherParameters(2, 3, 2).create, {}, {"i": 2}, depth=12, method="bounded", environment=granted),
+    "line window": Case(
+        LineWindowParameters(ImageGeometry(2, 3, (2, 2), padding=(1, 0, 0, 1)), 1).create, {}, {"i": 7}, depth=18,
+        method="bounded", environment=granted,
+    ),
+    "hardwired": Case(HARDWIRED.create, {"o": 9}, {"i": 7}, depth=20, method="bounded"),
     "engine": Case(ENGINE.create, {"o": 14}, {"i": 14}, depth=24, method="bounded"),
     "shared engine": Case(SHARED.create, {"o": 16}, {"i": 12}, depth=24, method="bounded"),
     "loader": Case(
