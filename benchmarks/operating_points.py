@@ -18,7 +18,7 @@ import importlib.util
 import json
 import re
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,9 @@ def array_bits(network: Network, plan: Plan) -> int:
 def check(artefacts: Artefacts, frames: np.ndarray, folder: Path) -> dict[str, Any]:
     """Simulate an accelerator, as generated and in the form that synthesis gets."""
     began = time.monotonic()
-    report = simulate(artefacts, frames, Options(build=folder / "native"))
+    # From files, as compilers take long over millions of constants.
+    options = Options(build=folder / "native", memory=artefacts.folder)
+    report = simulate(artefacts, frames, options)
     text = artefacts.verilog.read_text()
     forms = ["generated"]
     if f"`ifdef {SYNTHESIS_MACRO}" in text:
@@ -91,7 +93,7 @@ def check(artefacts: Artefacts, frames: np.ndarray, folder: Path) -> dict[str, A
         design.write_text(f"`define {SYNTHESIS_MACRO}\n{text}")
         models = folder / "primitives.v"
         models.write_text(_primitives())
-        again = simulate(artefacts, frames, Options(build=folder / "native", verilog=(design, models)))
+        again = simulate(artefacts, frames, replace(options, verilog=(design, models)))
         if (again.latency, again.interval) != (report.latency, report.interval):
             raise SystemExit(f"{folder.name}: the form for synthesis takes other cycles than the generated one")
         forms.append("primitives")
