@@ -41,8 +41,8 @@ from signfold.hw.threshold import ThresholdParameters
 from signfold.hw.threshold_stage import ThresholdStageParameters
 from signfold.hw.uart import UartParameters
 from signfold.hw.window_parameters import WindowParameters
-from signfold.sw.hardwire import adder_graph
 from signfold.sim.contract import Environment, bounded_packets, prove
+from signfold.sw.hardwire import adder_graph
 
 
 @dataclass(frozen=True)
