@@ -62,10 +62,11 @@ def _solve(samples, parts, resource, features, known, near=None) -> dict[tuple[s
             for name, value in features(part).items():
                 if value:
                     matrix[row, column[part.kind, name]] += part.count * value * weight
-    # A little regard for what is usual, so that rare features do not run away.
-    start = np.full(len(names), near if near is not None else 0.5)
-    scale = 0.02 * np.linalg.norm(matrix, axis=0)
-    scale = np.maximum(scale, 0.02 if near is not None else 0.003)
+    # Regard for what is usual, so that rare features do not run away: a LUT a bit, and as many as a memory's banks need.
+    start = np.array([near if near is not None else 0.0 if name == "one" else 1.0 for _, name in names])
+    firm = np.array([0.3 if name == "luts" else 0.04 for _, name in names])
+    norm = np.linalg.norm(matrix, axis=0)
+    scale = np.maximum(0.02 * norm, 0.02) if near is not None else np.maximum(firm * norm, 0.004)
     solution, _ = nnls(np.vstack([matrix, np.diag(scale)]), np.concatenate([wanted, scale * start]), maxiter=50000)
     return {name: round(float(value), 4) for name, value in zip(names, solution, strict=True)}
 

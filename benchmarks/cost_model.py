@@ -51,11 +51,6 @@ class Cache:
             file.write(json.dumps(entry) + "\n")
 
 
-def text_of(kind: str, parameters) -> str:
-    """Return what is synthesized for a sample."""
-    return synthesis.convert(parameters.create(), verilog=kind in ("array", *cost_samples.ACCELERATORS))
-
-
 def key_of(text: str, fabric: str) -> str:
     """Return the name of a measurement: what was synthesized, and how."""
     return hashlib.sha256(f"{synthesis.SCRIPTS[fabric]}\n{text}".encode()).hexdigest()
@@ -86,7 +81,7 @@ def measure(cache: Cache, wanted: list[tuple[str, int, str]], console: Console) 
 
     for kind, number, fabric in track(wanted, "synthesis", console=console, disable=len(wanted) < 5):
         parameters = cost_samples.sample(kind, number, fabric)
-        text = text_of(kind, parameters)
+        text = synthesis.convert(parameters.create())
         if counts := cache.known.get(key_of(text, fabric)):
             cache.add(key_of(text, fabric), kind, number, fabric, counts)
             done.append((kind, number, fabric, parameters, counts))

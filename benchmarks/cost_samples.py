@@ -1,4 +1,4 @@
-"""What the cost model is fitted to and checked on: random components, and random and shipped networks as accelerators."""
+"""What the cost model is fitted to and checked on: random components, random and shipped networks as accelerators."""
 
 from dataclasses import replace
 
@@ -212,14 +212,28 @@ def _lowered(network: Network, plan: Plan, fabric: str):
     return lower(network, replace(plan, fabric=fabric))
 
 
+def _useful(network: Network, plan: Plan) -> Plan:
+    """Return the plan without columns and bits of words that no channel can use: synthesis takes them out."""
+    layers = []
+    for layer, choice in zip(network_layers(network).planned, plan.layers, strict=True):
+        node = layer.node
+        hop = min(choice.hop, node.channels)
+        groups = min(choice.cols // choice.hop, -(-node.channels // hop))
+        if isinstance(node, Conv) and node.depthwise:
+            layers.append(choice)
+            continue
+        layers.append(replace(choice, cols=hop * groups, hop=hop, simd=min(choice.simd, node.weights.shape[1])))
+    return replace(plan, layers=tuple(layers))
+
+
 def _random_dense(rng, fabric):
-    network = random_network(rng, widest=int(rng.choice([40, 40, 120])))
-    return _lowered(network, random_plan(rng, network, hardwired=0), fabric)
+    network = random_network(rng, widest=int(rng.choice([24, 40])))
+    return _lowered(network, _useful(network, random_plan(rng, network, hardwired=0, shared=0)), fabric)
 
 
 def _random_conv(rng, fabric):
     network = random_conv_network(rng)
-    return _lowered(network, random_plan(rng, network, hardwired=0), fabric)
+    return _lowered(network, _useful(network, random_plan(rng, network, hardwired=0, shared=0)), fabric)
 
 
 def scaled(network: Network, share: float, rng: np.random.Generator) -> Network:
@@ -269,7 +283,7 @@ def _even(network: Network, nodes) -> Network:
 
 def _shipped(rng, fabric):
     names = [name for name in zoo.names() if name != "cnv-cifar10"]
-    network = scaled(zoo.load(str(rng.choice(names))), float(rng.uniform(0.15, 0.7)), rng)
+    network = scaled(zoo.load(str(rng.choice(names))), float(rng.uniform(0.08, 0.25)), rng)
     base = default_plan(network)
     lanes = int(rng.choice([n for n in range(1, 9) if network.input.shape[0] % n == 0]))
     if network.input.shape[0] == 1 and len(network.input.shape) == 3 and lanes > 1:

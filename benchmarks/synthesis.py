@@ -12,6 +12,8 @@ from pathlib import Path
 
 import counting
 
+from signfold.hw.shared import ModuleLibrary
+
 __all__ = ["SCRIPTS", "convert", "synthesize"]
 
 #: Synthesis of each fabric, as `signfold build` runs it; UP5K and 7-series stand for their families.
@@ -22,20 +24,28 @@ SCRIPTS = {
 }
 #: Stands for the component's name in its text.
 _NAME = "signfold_component"
+#: Comes between RTLIL and Verilog.
+_PRIMITIVES = "# primitives"
 _ELEMENT = re.compile(r"\\\S+\]")
 
 
-def convert(component, *, verilog: bool = False) -> str:
-    """Return a component as RTLIL, or as Verilog where arrays need the fabric's primitives; the same text each time."""
-    if verilog:
-        from signfold.hw.verilog import convert as to_verilog
+def convert(component) -> str:
+    """Return a component as RTLIL, and Verilog of the fabric's primitives where there are any; the same text each time.
 
-        return to_verilog(component, name=_NAME)
-    from amaranth.back import rtlil
-
-    text = rtlil.convert(component, name=_NAME, emit_src=False)
+    It holds what the Verilog of `signfold.hw.verilog` holds, without the seconds of making it.
+    """
+    library = ModuleLibrary(_NAME)
+    text = library.convert(component)
+    primitives = []
+    for module, parameters in library.modules.items():
+        if hasattr(parameters, "primitives") and (mapped := parameters.primitives(module)):
+            primitives.append(mapped)
+            text, count = re.subn(rf"(?ms)(?:^attribute [^\n]*\n)*^module \\{module}\n.*?^end\n", "", text)
+            if count != 1:
+                raise ValueError(f"module {module!r} must occur once, not {count!r} times")
     # ABC's files call bit 0 of port `sums` "sums[0]", as Amaranth does its first element.
-    return _ELEMENT.sub(lambda match: match[0].replace("[", "<").replace("]", ">"), text)
+    text = _ELEMENT.sub(lambda match: match[0].replace("[", "<").replace("]", ">"), text)
+    return "\n".join([text, _PRIMITIVES, *primitives])
 
 
 def synthesize(texts: list[str], fabric: str, *, program: str = "pyosys", timeout: int = 1800) -> list[dict[str, int]]:
@@ -71,10 +81,10 @@ def synthesize(texts: list[str], fabric: str, *, program: str = "pyosys", timeou
         commands = []
         for k, batch in enumerate(batches):
             for name in batch:
-                text = texts[names.index(name)].replace(_NAME, name)
-                verilog = "endmodule" in text
-                Path(folder, f"{name}.{'v' if verilog else 'il'}").write_text(text.replace("attribute \\top 1\n", ""))
-                commands.append(f"read_verilog {name}.v" if verilog else f"read_rtlil {name}.il")
+                text, _, primitives = texts[names.index(name)].replace(_NAME, name).partition(_PRIMITIVES)
+                Path(folder, f"{name}.il").write_text(text.replace("attribute \\top 1\n", ""))
+                Path(folder, f"{name}.v").write_text(primitives)
+                commands += [f"read_rtlil {name}.il", *([f"read_verilog {name}.v"] if primitives.strip() else [])]
                 commands.append(f"setattr -mod -set keep_hierarchy 1 {name}")
             if len(batch) > 1:
                 Path(folder, "top.il").write_text(_together(batch))

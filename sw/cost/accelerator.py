@@ -9,8 +9,6 @@ from signfold.hw.collector import CollectorParameters
 from signfold.hw.engine_core import EngineCore
 from signfold.hw.feeder import FeederParameters
 from signfold.hw.lane_array import LaneArrayParameters
-from signfold.hw.rom import RomParameters
-from signfold.hw.shapes import beat_layout
 from signfold.hw.stream import QueueParameters
 from signfold.hw.threshold_stage import ThresholdStageParameters
 from signfold.sw.cost.cells import array_parts, lane_parts
@@ -94,8 +92,8 @@ def engine_parts(
     if engine is not None:
         parts += [rom_part(rom, fabric) for rom in engine.weight_roms]
     else:
-        from signfold.sw.cost.units import _in_block
         from signfold.sw.cost.part import table_part
+        from signfold.sw.cost.units import _in_block
 
         for count, width, deep, style in shape.tables:
             parts.append(table_part(fabric, width, deep, _in_block(width, deep, style), count=count))

@@ -16,8 +16,8 @@ def cell_part(cell: CellParameters) -> Part:
     popcount = cell.popcount
     tree = popcount.tree
     # As the popcount places its registers.
-    first = 1 if len(popcount._leaves) > 1 else 0
-    depth = max(1, first + len(tree.layers))
+    depth = popcount.depth
+    first = depth - len(tree.layers)
     registered = {-(-k * depth // cell.stages) for k in range(1, cell.stages + 1)} if cell.stages else set()
     left, ffs = cell.stages, cell.sum_width
     for level in range(len(tree.layers) + 1):
@@ -73,6 +73,6 @@ def lane_parts(p: LaneArrayParameters) -> list[Part]:
         parts.append(Part(cell.kind, cell.ffs, features=cell.features, count=p.lanes))
         return parts
     bits = p.planes.activation_lanes
-    features = {"one": 1, "bits": bits, "sum": p.sum_width}
+    features = {"one": 1, "bits": bits - 1} if p.operation == "max" else {"one": 1, "bits": bits, "sum": p.sum_width}
     parts.append(Part(f"lanes.{p.operation}", p.sum_width, features=features, count=p.lanes))
     return parts

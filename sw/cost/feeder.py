@@ -57,10 +57,12 @@ def _window(p: WindowParameters, fabric: str) -> list[Part]:
     across = bits_of(p.width)
     place, words, image_row = bits_of(size), bits_of(p.words), bits_of(p.height)
     row = max(p.height, p.height + p.rows).bit_length() + 1
-    base = bits_of(p.rows)
+    # What is added to `base` for each frame leaves its lowest bits alone where it ends in zeros.
+    base = max(0, bits_of(p.rows) - ((p.height & -p.height).bit_length() - 1))
     rows, columns = p.output_size
     taps = bits_of(p.kernel[0]) + bits_of(p.kernel[1])
-    corners = (4 * p.height).bit_length() + 1 + (4 * p.width).bit_length() + 1
+    corners = (4 * p.height).bit_length() + 1 if rows > 1 else 0
+    corners += (4 * p.width).bit_length() + 1 if columns > 1 else 0
     ffs = row + across + base + words + image_row + capacity.bit_length() + place
     ffs += words + taps + bits_of(columns) + bits_of(rows) + corners
     ffs += 2 + (words and 1) + words + 2

@@ -158,8 +158,12 @@ def _gearbox(p: NarrowerParameters | WidenerParameters, fabric: str) -> list[Par
         part, held = bits_of(ratio), p.lanes_out * p.bits
         final = p.beats_in - (p.beats_out - 1) * ratio
         features = {"one": 1, "part": part}
-        if final < ratio:
-            features["final"] = held - (ratio - final) * p.lanes_in * p.bits
+        # A frame of one beat that is not full leaves the places at the lower end idle.
+        idle = (ratio - final) * p.lanes_in * p.bits
+        if p.beats_out == 1:
+            held -= idle
+        elif final < ratio:
+            features["final"] = held - idle
             features["edge"] = min(final, ratio - final) * p.lanes_in * p.bits
         return [Part("widener", held + part + 2, features=features)]
     ratio = p.lanes_in // p.lanes_out

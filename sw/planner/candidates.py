@@ -1,12 +1,12 @@
 """Candidates: the arrays that a layer may run on, and the best of them."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from signfold.hw.engine import EngineParameters
 from signfold.sw.cost.model import Cost
-from signfold.sw.planner.chain import Chain
 from signfold.sw.plan import LayerPlan
+from signfold.sw.planner.chain import Chain
 
 __all__ = ["Candidate", "area", "candidates", "choices"]
 
@@ -60,15 +60,21 @@ def choices(chain: Chain, index: int) -> Iterator[LayerPlan]:
     width = stage.output_size[1]
     plays = len(stage.planes.plays)
     for simd in sorted(lengths):
-        stages = 1 if simd <= 64 else 2
         for space in (False, True) if plays > 1 else (False,):
             words = stage.taps * -(-inputs // simd) * (1 if space else plays)
             for rows in (n for n in range(1, min(width, _ROWS) + 1) if width % n == 0):
                 for wanted in _columns(channels):
                     least = -(-wanted // words)
                     hops = {least, wanted} | {1 << k for k in range(7) if least <= 1 << k < wanted}
+                    # Arrays of few columns count in another way.
+                    stages = chain.stages(index, simd, min(wanted, 8), space)
                     for hop in sorted(hops):
                         yield LayerPlan(-(-wanted // hop) * hop, simd, hop, stages, rows, space)
+
+
+def pools(channels: int) -> set[int]:
+    """Return the lanes of poolings to choose from; 0: those that come."""
+    return {0, channels} | {1 << k for k in range(9) if 1 << k < channels}
 
 
 def _columns(channels: int) -> list[int]:
@@ -103,24 +109,17 @@ def candidates(chain: Chain, index: int, least: int = 0) -> list[Candidate]:
     pooled: dict[tuple[int, int], list[Candidate]] = {}
     most = max(stage.channels for stage in group.followers)
     for candidate in kept:
-        options = {0, most} | {1 << k for k in range(9) if 1 << k < most}
-        for pool in sorted(options):
+        for pool in sorted(pools(most)):
             cost, interval, lanes = chain.following(index, candidate.lanes_out, pool)
             plan = candidate.plan
             if pool and pool != candidate.lanes_out:
-                plan = _with_pool(plan, pool)
+                plan = replace(plan, pool=pool)
             elif pool:
                 continue
             pooled.setdefault((candidate.lanes_in, lanes), []).append(
                 Candidate(plan, candidate.lanes_in, lanes, max(candidate.interval, interval), candidate.cost + cost)
             )
     return [best for same in pooled.values() for best in undominated(same)]
-
-
-def _with_pool(plan: LayerPlan, pool: int) -> LayerPlan:
-    from dataclasses import replace
-
-    return replace(plan, pool=pool)
 
 
 def _input_lanes(stage, plan: LayerPlan) -> int:

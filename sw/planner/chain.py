@@ -58,10 +58,13 @@ class Chain:
         The network.
     model : CostModel
         What things take.
+    clock_mhz : float, optional
+        Clock that popcounts are pipelined for; by default they have one register, two in words of more than 64 bits.
     """
 
-    def __init__(self, network: Network, model: CostModel):
+    def __init__(self, network: Network, model: CostModel, clock_mhz: float | None = None):
         self.network, self.model, self.fabric = network, model, find_fabric(model.fabric)
+        self.clock_mhz = clock_mhz
         layers = network_layers(network)
         bare = Plan((LayerPlan(1, 1),) * len(layers.planned), 1, model.fabric)
         try:
@@ -83,6 +86,7 @@ class Chain:
         self.gear = cache(self._gear)
         self.following = cache(self._following)
         self.entry = cache(self._entry)
+        self.stages = cache(self._stages)
         self._storage = cache(self._storage_cost)
         self._borders = cache(self._row_units)
 
@@ -161,6 +165,15 @@ class Chain:
         cost += self.model.of(engine_parts(shape, self.model.fabric, feeder=False))
         interval = max(shape.feeder.interval, stage.positions * shape.beats)
         return cost, interval
+
+    def _stages(self, index: int, simd: int, cols: int, space: bool) -> int:
+        """Return the registers of a layer's popcounts."""
+        least = 1 if simd <= 64 else 2
+        if self.clock_mhz is None:
+            return least
+        planes = replace(self.groups[index].stage.planes, space=space)
+        array = ArrayParameters(1, cols, simd, cols, 1, 0, planes, self.fabric)
+        return max(least, array.cell.popcount.stages_for(self.clock_mhz))
 
     def _storage_cost(self, index: int, simd: int, passes: int, rows: int, space: bool) -> Cost:
         feeder = _feeder(self.groups[index].stage, simd, passes, rows, space)

@@ -7,6 +7,7 @@ what trying all combinations would find; `tests/sw/test_planner.py` compares the
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 from typing import NamedTuple
 
@@ -88,11 +89,22 @@ class Search:
                 on_layer(index)
             self.layers.append(candidates(chain, index, self.floor))
 
-    def intervals(self) -> list[int]:
-        """Return the numbers of cycles that some candidate or input takes, ascending."""
+    @cached_property
+    def _intervals(self) -> list[int]:
+        chain = self.chain
         found = {candidate.interval for layer in self.layers for candidate in layer}
-        found |= {self.chain.entry(lanes)[1] for lanes in self.lanes}
-        return sorted(max(self.floor, interval) for interval in found)
+        found |= {chain.entry(lanes)[1] for lanes in self.lanes}
+        before = {chain.entry(lanes)[2] for lanes in self.lanes}
+        for index, layer in enumerate(self.layers):
+            widths = {candidate.lanes_in for candidate in layer}
+            found |= {chain.gear_before(index, lanes, width)[1] for lanes in before for width in widths}
+            before = {candidate.lanes_out for candidate in layer}
+        found |= {chain.leaving(lanes)[1] for lanes in before}
+        return sorted({max(self.floor, interval) for interval in found})
+
+    def intervals(self) -> list[int]:
+        """Return every number of cycles that a plan can take, ascending: those of some array, gearbox or input."""
+        return self._intervals
 
     def slowest_layer(self) -> tuple[int, int]:
         """Return the layer that bounds the fewest cycles, and those cycles."""

@@ -1,0 +1,140 @@
+"""`signfold plan`: arrays for a network that fit a budget or reach a speed."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, TextColumn
+from rich.table import Table
+
+from signfold.sw import zoo
+from signfold.sw.cli.output import console, emit
+from signfold.sw.cost.model import FABRICS
+from signfold.sw.errors import PlanError
+from signfold.sw.files import write_whole
+from signfold.sw.network import Network
+from signfold.sw.planner.devices import BOARDS, PlannedBoard, find_planned_board
+from signfold.sw.planner.planner import Planned, Planner, logic_name
+from signfold.sw.planner.report import pareto_plot, plan_text, summary
+
+__all__ = ["plan"]
+
+#: Clock that speeds are told at without a board.
+_CLOCK = 100.0
+
+
+def plan(
+    network: Annotated[str, typer.Argument(metavar="NETWORK", help="network file, or name of a shipped network")],
+    board: Annotated[str | None, typer.Option(help=f"board: {', '.join(BOARDS)}")] = None,
+    fabric: Annotated[str | None, typer.Option(help=f"without a board: {', '.join(FABRICS)}")] = None,
+    target_fps: Annotated[float | None, typer.Option(help="frames a second to reach", min=0)] = None,
+    target_cycles: Annotated[int | None, typer.Option(help="cycles from frame to frame to reach", min=1)] = None,
+    clock: Annotated[
+        float | None, typer.Option(help="clock in MHz", min=0.001, show_default="the board's oscillator, else 100")
+    ] = None,
+    max_luts: Annotated[
+        int | None, typer.Option(help="LUTs allowed; logic cells on iCE40", min=1, show_default="90 % of the board's")
+    ] = None,
+    max_brams: Annotated[
+        int | None, typer.Option(help="block RAMs allowed; halves of 36 kbit on Xilinx", min=0, show_default="all")
+    ] = None,
+    lanes: Annotated[int | None, typer.Option(help="input codes of a beat", min=1, show_default="chosen")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="plan file to write")] = None,
+    pareto: Annotated[Path | None, typer.Option(help="plot to write: logic against frames a second, PNG")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
+) -> None:
+    """Choose the arrays of a network by predicted cost.
+
+    With a target the smallest plan that reaches it; with a budget alone, or a board, the fastest that fits. Cycles are
+    exact, resources a prediction: docs/planning.md tells how good it is.
+    """
+    target = None if board is None else find_planned_board(board)
+    if (target is None) == (fabric is None):
+        raise PlanError("give one of --board and --fabric: costs depend on what the FPGA is made of")
+    if target_fps is not None and target_cycles is not None:
+        raise PlanError("give one of --target-fps and --target-cycles")
+    mhz = clock or (target.clock_mhz if target else _CLOCK)
+    if target_fps is not None:
+        target_cycles = math.floor(mhz * 1e6 / target_fps) if target_fps else None
+        if target_cycles is not None and target_cycles < 1:
+            raise PlanError(
+                f"target fps must be at most {mhz * 1e6:,.0f}, one a cycle of the clock, not {target_fps:g}"
+            )
+    logic, brams = _budget(target, max_luts, max_brams)
+    if target_cycles is None and logic is None and brams is None:
+        raise PlanError("give a target (--target-fps, --target-cycles) or a budget (--board, --max-luts, --max-brams)")
+    loaded = zoo.load(network)
+    planner = _planner(loaded, target.device.fabric if target else fabric, lanes, target is not None, mhz)
+    limits = planner.limits(logic, brams)
+    with console.status("searching"):
+        planned = planner.fastest(limits) if target_cycles is None else planner.smallest(target_cycles, limits)
+    device = target.device if target else None
+    name = Path(network).stem
+    if out is not None:
+        write_whole(out, plan_text(planned, name, mhz, device).encode())
+    if pareto is not None:
+        with console.status("plotting"):
+            solutions = list(planner.pareto())
+            title = f"{name} on {device.name if device else planner.fabric}"
+            pareto_plot(pareto, title, solutions, mhz, logic=logic, chosen=planned)
+    result = summary(planned, mhz, device)
+    emit(result, as_json=as_json, render=lambda output: _render(output, planned, result))
+
+
+def _budget(board: PlannedBoard | None, luts: int | None, brams: int | None) -> tuple[float | None, float | None]:
+    """Return the logic and block RAMs allowed; a board that is nearly full can hardly be routed."""
+    if board is None:
+        return luts, brams
+    logic = int(0.9 * board.device.logic)
+    return luts if luts is not None else logic, brams if brams is not None else board.device.brams
+
+
+def _planner(network: Network, fabric: str, lanes: int | None, hosted: bool, mhz: float) -> Planner:
+    """Return the planner; the arrays of a large network take seconds to list."""
+    with Progress(*Progress.get_default_columns(), TextColumn("layer {task.fields[layer]}"), console=console) as bar:
+        task = bar.add_task("arrays", total=None, layer=0, visible=False)
+
+        def on_layer(index: int | None) -> None:
+            count = planner_layers(network)
+            bar.update(
+                task, total=count, completed=count if index is None else index, layer=index or 0, visible=count > 4
+            )
+
+        return Planner(network, fabric, lanes=lanes, hosted=hosted, clock_mhz=mhz, on_layer=on_layer)
+
+
+def planner_layers(network: Network) -> int:
+    """Return the number of layers with weights."""
+    from signfold.sw.layers import network_layers
+
+    return len(network_layers(network).planned)
+
+
+def _render(output: Console, planned: Planned, result: dict[str, Any]) -> None:
+    device = result.get("device")
+    ice40 = planned.fabric == "ice40"
+    table = Table("stage", "array", "cycles", "LUT", "FF", "BRAM", *(["cells"] if ice40 else []))
+    if device:
+        table.add_column(f"share of {device['name']}")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for row in result["stages"]:
+        if row["stage"] == "all":
+            table.add_section()
+        cells = [row["stage"], row["array"], "" if row["cycles"] is None else f"{row['cycles']:,}"]
+        cells += [f"{row[name]:,}" for name in ("luts", "ffs", "brams", *(["cells"] if ice40 else []))]
+        if device:
+            cells.append(f"{row['cells'] / device['logic']:.1%}")
+        table.add_row(*cells)
+    output.print(table)
+    speed = f"{result['frames_per_second']:,.0f} frames a second at {result['clock_mhz']:g} MHz"
+    output.print(f"{planned.interval:,} cycles a frame, {speed}", highlight=False)
+    if device:
+        share = result["share"]
+        output.print(
+            f"{device['name']}: {share['logic']:.0%} of {device['logic']:,} {logic_name(planned.fabric)}, "
+            f"{share['brams']:.0%} of {device['brams']:,} block RAMs (predicted)",
+            highlight=False,
+        )
