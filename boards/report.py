@@ -16,7 +16,10 @@ _RESOURCES = {
         "block RAMs",
         "fewer columns in the plan, whose weights then share memories, or a smaller network",
     ),
-    "ICESTORM_SPRAM": ("SPRAMs", "columns times simd of at most 64 bits for weights that are loaded, or a smaller network"),
+    "ICESTORM_SPRAM": (
+        "SPRAMs",
+        "weights that are loaded on at most cols x simd = 64 bits, or a smaller network",
+    ),
     "TRELLIS_COMB": ("LUTs", "fewer columns or shorter words (cols, simd) in the plan"),
     "TRELLIS_FF": ("flip-flops", "fewer columns or shorter words (cols, simd) in the plan"),
     "DP16KD": ("block RAMs", "fewer columns in the plan, whose weights then share memories, or a smaller network"),

@@ -13,7 +13,7 @@ from signfold.hw.fabric import FABRICS, Fabric
 __all__ = ["Ram", "RamParameters"]
 
 #: On iCE40, memories of at least this many bits go into SPRAM: four blocks of 16,384 x 16 bits on the UP5K.
-_LARGE_BITS = 32768
+_LARGE_BITS = 8192
 
 
 @dataclass(frozen=True)

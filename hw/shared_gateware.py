@@ -162,7 +162,6 @@ class SharedEngine(wiring.Component):
 
     def _write_words(self, m, writes, packer, held):
         """Write the next layer's input plane by plane, and return address and word."""
-        p = self.parameters
         first, last_plane = Signal(), Signal()
         m.d.comb += [first.eq(writes.program == 0), last_plane.eq(writes.ends[0])]
         planes = lambda codes: [Cat(code[plane] for code in codes) for plane in range(len(codes[0]))]  # noqa: E731

@@ -1,4 +1,4 @@
-"""Packer of a shared engine: sums become codes, the largest of a pooling window, and words of the next layer's input."""
+"""Packer of a shared engine: sums become codes, the largest of a pooling window, words of the next layer's input."""
 
 from dataclasses import dataclass
 from typing import Any

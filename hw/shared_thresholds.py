@@ -77,8 +77,10 @@ class SharedThresholdParameters:
 
     @cached_property
     def roms(self) -> tuple[RomParameters, ...]:
-        """All tables: that of the middle thresholds, a word an entry, lane 0 in the low bits; then, stage by stage, one a
-        lane with the 2**stage thresholds that the next comparison may need, by the code so far."""
+        """All tables: that of the middle thresholds, a word an entry, lane 0 in the low bits, then those of each stage.
+
+        A stage has a table a lane, with the 2**stage thresholds that it may need, by the code so far.
+        """
         words = [
             sum(int(value) << (lane * self.threshold_width) for lane, value in enumerate(entry))
             for entry in self._stored(0)[:, :, 0]

@@ -18,7 +18,6 @@ from signfold.hw.engine import EngineParameters
 from signfold.hw.engine_core import EngineCore
 from signfold.hw.hardwired import HardwiredParameters
 from signfold.hw.image import border_classes
-from signfold.hw.rom import RomParameters
 from signfold.hw.shared_engine import SharedEngineParameters
 from signfold.hw.threshold import ThresholdParameters
 from signfold.sw.errors import ImageError
@@ -41,13 +40,13 @@ _MEANING = {
     "and input channel w % (words // taps)*simd + i. One plane: 1 is +1, 0 is -1. Else a code c of all planes stands "
     "for 2*c - (levels - 1); plane j is bit j of c, but for 3 levels c is the sum of the planes. Bits of channels or "
     "inputs that do not exist are 0. Where parities is true, the word holds in place of bits i = 0 .. simd - 1 of a "
-    "plane the parities of the inverted bits 0 .. i. Where start is given the table holds several layers, and word 0 of "
-    "this one is word start; where loaded is true the host writes it before the first frame",
+    "plane the parities of the inverted bits 0 .. i. Where start is given, the table holds several layers, and word 0 "
+    "of this one is word start; where loaded is true, the host writes it before the first frame",
     "thresholds": "word class*beats + b, bits [l*field_bits +: field_bits]: the middle threshold u of channel "
     "b*lanes + l, on counts; the highest bit of the code is 1 where the count is at least u. u = 2**(field_bits - 1) "
     "never fires; in reference_class others stand for the network's step*u - origin (one, or one a channel). "
-    f"{_BY_CLASS}. Where start is given, word 0 of the layer is word start; where a code has fewer bits than `bits`, the "
-    "thresholds past its own never fire",
+    f"{_BY_CLASS}. Where start is given, word 0 of the layer is word start; where a code has fewer bits than `bits`, "
+    "the thresholds past its own never fire",
     "further_thresholds": "word (class*beats + b)*2**stage + c: the threshold of channel b*lanes + lane on which the "
     "next bit of the code depends where c is the code so far, in field_bits bits as in the first stage. Where start "
     "is given, word 0 of the layer is word start*2**stage",

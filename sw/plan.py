@@ -170,7 +170,8 @@ class Plan:
             raise PlanError(f"plan {str(path)!r}: 'layer' must be an array of tables, one [[layer]] a layer")
         layers = []
         for k, entry in enumerate(entries):
-            needed = set() if entry.get("shares") is True else {"simd"} if entry.get("style") == "hardwired" else {"cols", "simd"}
+            needed = {"simd"} if entry.get("style") == "hardwired" else {"cols", "simd"}
+            needed = set() if entry.get("shares") is True else needed
             strange = sorted(set(entry) - set(_KEYS)) or sorted(needed - set(entry))
             if strange:
                 what = "unknown" if strange[0] in entry else "missing"

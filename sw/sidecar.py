@@ -1,8 +1,8 @@
 """What `accelerator.json` tells of a generated accelerator, and the comment at the top of its Verilog."""
 
 from dataclasses import fields
-from itertools import accumulate
 from importlib.metadata import version
+from itertools import accumulate
 from typing import Any
 
 from signfold.hw.accelerator import AcceleratorConfig

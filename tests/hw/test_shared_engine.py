@@ -82,7 +82,7 @@ def codes(rng, *shape, levels=2):
 
 
 def image_engine(seed, *, loaded=None, hop=2):
-    """Return an engine of everything: planes of both sides, padding, strides, pooling beyond the edge, several widths."""
+    """Return an engine of everything: planes of both sides, padding, strides, pooling over the edge, widths."""
     rng = np.random.default_rng(seed)
     array = {"cols": 4, "simd": 4, "hop": hop}
     bounds = np.sort(rng.integers(-12, 13, (5, 3)), axis=1)
@@ -187,7 +187,8 @@ def test_loader_writes_every_word(width, count, depth):
 
 def layer(channels, fan_in, thresholds=True, **options):
     bounds = np.zeros((channels, 1), int) if thresholds else None
-    return EngineParameters("l0", np.ones((channels, fan_in), int), bounds, **{"cols": 2, "simd": 4, "hop": 2, **options})
+    array = {"cols": 2, "simd": 4, "hop": 2, **options}
+    return EngineParameters("l0", np.ones((channels, fan_in), int), bounds, **array)
 
 
 @pytest.mark.parametrize(
