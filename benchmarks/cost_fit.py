@@ -26,21 +26,24 @@ def fit(samples: list[tuple], console) -> None:
         parts = [component_parts(parameters, fabric) for _, _, _, parameters, _ in own]
         luts = _nested(_solve(own, parts, "luts", lambda part: part.features, lambda part: part.luts))
         ffs = _nested(_solve(own, parts, "ffs", lambda part: {"ffs": part.ffs}, None, near=1.0))
-        cells = {}
-        if fabric == "ice40":
-            model = CostModel(fabric, luts, ffs, {})
-            lone = _solve(
-                own,
-                parts,
-                "cells",
-                lambda part: {"ffs": part.ffs * ffs.get(part.kind, {}).get("ffs", 1.0)},
-                lambda part: model.of([part]).luts / part.count,
-                near=0.3,
-            )
-            cells = {kind: value["ffs"] for kind, value in _nested(lone).items()}
+        cells = _lone(own, parts, luts, ffs) if fabric == "ice40" else {}
         content["fabrics"][fabric] = {"luts": luts, "ffs": ffs, "cells": cells, "samples": len(own)}
         console.print(f"{fabric}: {len(own)} samples")
     COEFFICIENTS.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def _lone(samples, parts, luts, ffs) -> dict[str, float]:
+    """Return the share of the flip-flops of each kind of part that have a logic cell of their own."""
+    model = CostModel("ice40", luts, ffs, {})
+    found = _solve(
+        samples,
+        parts,
+        "cells",
+        lambda part: {"ffs": part.ffs * ffs.get(part.kind, {}).get("ffs", 1.0)},
+        lambda part: model.of([part]).luts / part.count,
+        near=0.3,
+    )
+    return {kind: value["ffs"] for kind, value in _nested(found).items()}
 
 
 def _solve(samples, parts, resource, features, known, near=None) -> dict[tuple[str, str], float]:
@@ -62,7 +65,7 @@ def _solve(samples, parts, resource, features, known, near=None) -> dict[tuple[s
             for name, value in features(part).items():
                 if value:
                     matrix[row, column[part.kind, name]] += part.count * value * weight
-    # Regard for what is usual, so that rare features do not run away: a LUT a bit, and as many as a memory's banks need.
+    # Regard for what is usual, so that rare features do not run away: a LUT a bit, and as many as a memory needs.
     start = np.array([near if near is not None else 0.0 if name == "one" else 1.0 for _, name in names])
     firm = np.array([0.3 if name == "luts" else 0.04 for _, name in names])
     norm = np.linalg.norm(matrix, axis=0)

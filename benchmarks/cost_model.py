@@ -101,6 +101,7 @@ def wanted_samples(kinds, fabrics, count, parity) -> list[tuple[str, int, str]]:
 
 
 def main() -> None:
+    """Collect, fit or check."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=("collect", "fit", "check"))
     parser.add_argument("--kinds", nargs="*", help="only these components or accelerators")

@@ -73,9 +73,10 @@ def entry(planner: Planner, device: Device, clock: float) -> tuple[str, str]:
 
 
 def _cell(planned, device: Device, clock: float) -> str:
+    cost = planned.cost
     return (
-        f"{planned.interval:,} cycles, {clock * 1e6 / planned.interval:,.0f} frames/s: {planned.cost.cells:,.0f} "
-        f"({planned.cost.cells / device.logic:.0%}), {planned.cost.brams} RAMs ({planned.cost.brams / device.brams:.0%})"
+        f"{planned.interval:,} cycles, {clock * 1e6 / planned.interval:,.0f} frames/s: {cost.cells:,.0f} "
+        f"({cost.cells / device.logic:.0%}), {cost.brams} RAMs ({cost.brams / device.brams:.0%})"
     )
 
 
@@ -85,9 +86,9 @@ def page(console: Console, networks: list[str]) -> str:
         "# Does it fit?",
         "",
         "Shipped networks on FPGAs. **Predicted, not built**: cycles are exact, resources those of the cost model",
-        "([planning.md](planning.md) tells how far it is off), with the host link, in at most 90 % of the logic and all",
-        "block RAMs. Weights lie in block RAM or LUTs; memories that a host fills before the first frame, shared engines",
-        "and hardwired layers are not looked at, so that a network that does not fit here may fit with those.",
+        "([planning.md](planning.md) tells how far it is off), with the host link, in at most 90 % of the logic and",
+        "all block RAMs. Weights lie in block RAM or LUTs; memories that a host fills before the first frame, shared",
+        "engines and hardwired layers are not looked at: a network that does not fit here may fit with those.",
         "Written by `python benchmarks/fit_page.py --out docs/fit.md`.",
         "",
     ]

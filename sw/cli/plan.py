@@ -14,6 +14,7 @@ from signfold.sw.cli.output import console, emit
 from signfold.sw.cost.model import FABRICS
 from signfold.sw.errors import PlanError
 from signfold.sw.files import write_whole
+from signfold.sw.layers import network_layers
 from signfold.sw.network import Network
 from signfold.sw.planner.devices import BOARDS, PlannedBoard, find_planned_board
 from signfold.sw.planner.planner import Planned, Planner, logic_name
@@ -93,23 +94,15 @@ def _budget(board: PlannedBoard | None, luts: int | None, brams: int | None) -> 
 
 def _planner(network: Network, fabric: str, lanes: int | None, hosted: bool, mhz: float) -> Planner:
     """Return the planner; the arrays of a large network take seconds to list."""
+    count = len(network_layers(network).planned)
     with Progress(*Progress.get_default_columns(), TextColumn("layer {task.fields[layer]}"), console=console) as bar:
         task = bar.add_task("arrays", total=None, layer=0, visible=False)
 
         def on_layer(index: int | None) -> None:
-            count = planner_layers(network)
-            bar.update(
-                task, total=count, completed=count if index is None else index, layer=index or 0, visible=count > 4
-            )
+            done = count if index is None else index
+            bar.update(task, total=count, completed=done, layer=min(done, count - 1), visible=count > 4)
 
         return Planner(network, fabric, lanes=lanes, hosted=hosted, clock_mhz=mhz, on_layer=on_layer)
-
-
-def planner_layers(network: Network) -> int:
-    """Return the number of layers with weights."""
-    from signfold.sw.layers import network_layers
-
-    return len(network_layers(network).planned)
 
 
 def _render(output: Console, planned: Planned, result: dict[str, Any]) -> None:

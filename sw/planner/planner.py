@@ -202,7 +202,7 @@ class Planner:
     def _lowered(
         self, best: Callable[[Limits], Solution | None], limits: Limits, refusal: Callable[[], str]
     ) -> Planned:
-        """Return what `best` finds, as an accelerator, whose windows have slack: with limits that leave room for it."""
+        """Return what `best` finds, as an accelerator, with limits that leave room for the slack of its windows."""
         within = limits
         for _ in range(5):
             solution = best(within)
@@ -222,13 +222,13 @@ class Planner:
         index, fastest = self.search.slowest_layer()
         found, _ = self._fewest(self.limits())
         fewest = found.interval if found else fastest
-        if fastest > cycles:
+        if fastest > max(cycles, self.search.floor):
             stage = self.chain.groups[index].stage
             return (
                 f"layer {index}: {cycles:,} cycles a frame are too few for its {stage.positions:,} positions of "
-                f"{stage.channels:,} channels; no array reaches fewer than {fastest:,}, and no plan fewer than {fewest:,}"
+                f"{stage.channels:,} channels; no array takes fewer than {fastest:,}, no plan fewer than {fewest:,}"
             )
-        return f"input: {cycles:,} cycles a frame are too few for its streams; the fewest that a plan reaches is {fewest:,}"
+        return f"input: {cycles:,} cycles a frame are too few for its streams; no plan takes fewer than {fewest:,}"
 
     def _too_large(self, cycles: int, limits: Limits) -> str:
         needed = self.search.best(cycles, self.limits())
