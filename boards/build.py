@@ -12,6 +12,7 @@ from signfold.boards.board import Board, Pll
 from signfold.boards.report import check_fit, read_report
 from signfold.boards.toolchain import Step, find_tools, run_step
 from signfold.boards.top import BoardTop
+from signfold.hw.repeats import repeated_modules
 from signfold.hw.verilog import MEMORY_MACRO
 from signfold.sw.default_plan import default_plan
 from signfold.sw.errors import BuildError, ToolError
@@ -245,10 +246,13 @@ def _write_inputs(board: Board, pll: Pll | None, design: HostedDesign, folder: P
     overrides = {"ice40": {"synth_opts": "-spram"}, "ecp5": {"synth_opts": "-nowidelut"}}[board.family]
     # Yosys takes minutes over the words of large memories in the text, and no time over those of files.
     overrides["read_verilog_opts"] = f"-D{MEMORY_MACRO}"
-    # The design stays one module through synthesis, and its netlist, which can be simulated, is what is placed.
-    overrides["script_after_read"] = f"setattr -mod -set keep_hierarchy 1 {TOP}"
+    # The design stays one module through synthesis, and its netlist, which can be simulated, is what is placed. Modules
+    # that repeat are synthesized once and become parts of it afterwards.
+    repeated = " ".join(repeated_modules(design.verilog, TOP))
+    overrides["script_after_read"] = f"setattr -mod -set keep_hierarchy 1 {TOP} {repeated}".rstrip()
     overrides["script_after_synth"] = "\n".join(
         [
+            *([f"setattr -mod -unset keep_hierarchy {repeated}", "flatten", "opt_clean"] if repeated else []),
             f"select {TOP}",
             f"write_verilog -noattr -selected {NETLIST}",
             "select -clear",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from signfold.hw.repeats import repeated_modules
 from signfold.hw.verilog import MEMORY_MACRO
 from signfold.sim.cells import FAMILIES, cell_models
 from signfold.sim.simulate import Options, Report, simulate
@@ -75,9 +76,14 @@ def synthesize(
     folder.mkdir(parents=True, exist_ok=True)
     memories = memories or {}
     define = f"-D{MEMORY_MACRO} " if memories else ""
-    steps = [f"read_verilog {define}{_DESIGN}", _SYNTHESIS[family].format(top=top), f"write_verilog -noattr {_NETLIST}"]
-    script = "; ".join(steps)
     design = Path(verilog).read_bytes()
+    # Modules that repeat are synthesized once, and flattened then.
+    repeated = " ".join(repeated_modules(design.decode(), top))
+    steps = [f"read_verilog {define}{_DESIGN}", _SYNTHESIS[family].format(top=top), f"write_verilog -noattr {_NETLIST}"]
+    if repeated:
+        steps.insert(1, f"setattr -mod -set keep_hierarchy 1 {repeated}")
+        steps[3:3] = [f"setattr -mod -unset keep_hierarchy {repeated}", "flatten", "opt_clean"]
+    script = "; ".join(steps)
     contents = [part for name, words in sorted(memories.items()) for part in (name.encode(), words)]
     stamp = hashlib.sha256(b"\0".join([release.encode(), script.encode(), design, *contents])).hexdigest()
     netlist, stamp_file, log = folder / _NETLIST, folder / _STAMP, folder / _LOG
