@@ -54,7 +54,7 @@ demo: $(STAMP)
 	$(BIN)/python examples/demo.py
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 sweep: $(STAMP)
 	$(BIN)/python -m pytest -m sweep $(PYTEST_ARGS)
