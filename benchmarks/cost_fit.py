@@ -8,6 +8,7 @@ from scipy.optimize import nnls
 
 from signfold.sw.cost.accelerator import component_parts
 from signfold.sw.cost.model import FABRICS, CostModel
+from signfold.sw.cost.part import Part
 
 COEFFICIENTS = Path("sw/cost/coefficients.json")
 #: Goals of the table.
@@ -25,11 +26,16 @@ def fit(samples: list[tuple], console) -> None:
             continue
         parts = [component_parts(parameters, fabric) for _, _, _, parameters, _ in own]
         luts = _nested(_solve(own, parts, "luts", lambda part: part.features, lambda part: part.luts))
-        ffs = _nested(_solve(own, parts, "ffs", lambda part: {"ffs": part.ffs}, None, near=1.0))
+        ffs = _nested(_solve(own, parts, "ffs", _registers, None, near=1.0))
         cells = _lone(own, parts, luts, ffs) if fabric == "ice40" else {}
         content["fabrics"][fabric] = {"luts": luts, "ffs": ffs, "cells": cells, "samples": len(own)}
         console.print(f"{fabric}: {len(own)} samples")
     COEFFICIENTS.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def _registers(part: Part) -> dict[str, float]:
+    """Return what flip-flops are proportional to: those counted. The host link's protocol is a number of its own."""
+    return {"ffs": part.ffs, "one": 1.0} if part.kind == "link" else {"ffs": part.ffs}
 
 
 def _lone(samples, parts, luts, ffs) -> dict[str, float]:
@@ -39,7 +45,7 @@ def _lone(samples, parts, luts, ffs) -> dict[str, float]:
         samples,
         parts,
         "cells",
-        lambda part: {"ffs": part.ffs * ffs.get(part.kind, {}).get("ffs", 1.0)},
+        lambda part: {"ffs": model.of([part]).ffs / part.count},
         lambda part: model.of([part]).luts / part.count,
         near=0.3,
     )

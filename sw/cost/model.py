@@ -76,7 +76,8 @@ class CostModel:
             tables = part.luts + sum(
                 value * self.luts.get(part.kind, {}).get(name, 0.0) for name, value in part.features.items()
             )
-            registers = part.ffs * self.ffs.get(part.kind, {}).get("ffs", 1.0)
+            counted = self.ffs.get(part.kind, {})
+            registers = part.ffs * counted.get("ffs", 1.0) + counted.get("one", 0.0)
             luts += part.count * tables
             ffs += part.count * registers
             cells += part.count * (tables + self.cells.get(part.kind, 0.0) * registers)

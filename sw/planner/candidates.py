@@ -12,6 +12,8 @@ __all__ = ["Candidate", "area", "candidates", "choices"]
 
 #: Longest words, and most rows, that are considered.
 _LONGEST, _ROWS = 1024, 8
+#: Weights, in bits, of the largest layer whose tables may lie in LUTs although a block RAM would take them.
+_IN_LUTS = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def choices(chain: Chain, index: int) -> Iterator[LayerPlan]:
 
     Words of divisors of the input channels and of powers of two; for each, every number of columns that saves a pass;
     column groups of the smallest size that is legal, of powers of two, and of all columns; one row or a few; planes in
-    time and in space; one more register where popcounts are long.
+    time and in space; one more register where popcounts are long; weights of small layers also in LUTs.
     """
     stage = chain.groups[index].stage
     if not isinstance(stage, EngineParameters):
@@ -58,6 +60,7 @@ def choices(chain: Chain, index: int) -> Iterator[LayerPlan]:
     lengths = {n for n in range(1, min(inputs, _LONGEST) + 1) if inputs % n == 0}
     lengths |= {1 << k for k in range(11) if 1 << k < 2 * inputs}
     width = stage.output_size[1]
+    small = channels * stage.fan_in * stage.planes.weight_planes <= _IN_LUTS
     plays = len(stage.planes.plays)
     for simd in sorted(lengths):
         for space in (False, True) if plays > 1 else (False,):
@@ -69,7 +72,10 @@ def choices(chain: Chain, index: int) -> Iterator[LayerPlan]:
                     # Arrays of few columns count in another way.
                     stages = chain.stages(index, simd, min(wanted, 8), space)
                     for hop in sorted(hops):
-                        yield LayerPlan(-(-wanted // hop) * hop, simd, hop, stages, rows, space)
+                        plan = LayerPlan(-(-wanted // hop) * hop, simd, hop, stages, rows, space)
+                        yield plan
+                        if small:
+                            yield replace(plan, memory="lut")
 
 
 def pools(channels: int) -> set[int]:

@@ -136,6 +136,9 @@ def pareto_plot(
         axes.axhline(logic, linestyle="--", color="#666666", linewidth=1, label="allowed")
     axes.set_xscale("log")
     axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axis.set_minor_formatter(lambda value, _: "")
     axes.set_xlabel(f"frames a second at {clock_mhz:g} MHz")
     axes.set_ylabel(f"{logic_name(fabric)} (numbers: block RAMs), predicted")
     axes.set_title(title)
