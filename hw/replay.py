@@ -170,32 +170,38 @@ class ReplayBuffer(wiring.Component):
         m.submodules.storage = storage = memory.Memory(shape=p.simd * p.bits, depth=p.depth, init=[])
         write, read = storage.write_port(), storage.read_port()
 
-        # Pointers count modulo the depth, a power of two. `filled` and `freed` are distances from the frame's first
-        # word `base`: words written, and words that the last play has let go.
-        base = Signal(range(p.depth))
-        filled = Signal(range(p.depth + p.words + 1))
+        # Pointers count modulo the depth, a power of two. The frame that plays begins at `base`. Whether there is room
+        # for a word, and whether there is one to issue, stand in registers, so that neither end waits for a comparison.
+        base, written, issued = Signal(range(p.depth)), Signal(range(p.depth)), Signal(range(p.depth))
+        stored, left = Signal(range(p.depth + 1)), Signal(range(p.depth + 1))
+        full, some = Signal(), Signal()
         word = Signal(range(p.words))
-        freed = Signal(range(p.words + 1))
-        wrote, frame_done = Signal(), Signal()
+        wrote, freed, again = Signal(), Signal(), Signal()
 
         m.d.comb += [
-            self.i.ready.eq(filled - freed != p.depth),
+            self.i.ready.eq(~full),
             wrote.eq(self.i.valid & self.i.ready),
             write.en.eq(wrote),
-            write.addr.eq((base + filled)[: len(base)]),
+            write.addr.eq(written),
             write.data.eq(self.i.payload.codes.as_value()),
-            self.offer.eq(filled > word),
+            self.offer.eq(some),
             self.begin.eq(word == 0),
             self.end.eq(word == p.words - 1),
-            read.addr.eq((base + word)[: len(base)]),
-            frame_done.eq(self.step & self.advance & self.end),
+            read.addr.eq(issued),
+            # A word of the last play makes room; after any other play the frame's words are all there again.
+            freed.eq(self.step & self.advance),
+            again.eq(self.step & self.end & ~self.advance),
             Cat(self.word).eq(read.data),
         ]
-        m.d.sync += filled.eq(filled + wrote - Mux(frame_done, p.words, 0))
+        m.d.sync += [
+            written.eq(written + wrote),
+            stored.eq(stored + wrote - freed),
+            full.eq(Mux(full, ~freed, (stored == p.depth - 1) & wrote & ~freed)),
+            left.eq(left + wrote - self.step + Mux(again, p.words, 0)),
+            some.eq(again | wrote | Mux(self.step, left > 1, some)),
+        ]
         with m.If(self.step):
-            m.d.sync += word.eq(Mux(self.end, 0, word + 1))
-            with m.If(self.advance):
-                m.d.sync += freed.eq(freed + 1)
-        with m.If(frame_done):
-            m.d.sync += [base.eq(base + p.words), freed.eq(0)]
+            m.d.sync += [word.eq(Mux(self.end, 0, word + 1)), issued.eq(Mux(again, base, issued + 1))]
+        with m.If(freed & self.end):
+            m.d.sync += base.eq(issued + 1)
         return m
