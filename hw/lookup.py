@@ -25,6 +25,8 @@ def lookup(m: Module, index: Value, values: Sequence[int], name: str) -> Value:
     name : str
         Name of the signal.
     """
+    # The index may be too narrow to reach all entries.
+    values = values[: 1 << len(index)]
     found = Signal(range(max(values) + 1), name=name)
     (common, _), *others = Counter(values).most_common()
     m.d.comb += found.eq(common)

@@ -23,8 +23,8 @@ class SharedLayer:
     """A layer, and the max pooling of its codes if one follows.
 
     The input lies in memory from address 0 on: plane by plane, the positions of a plane row by row, the words of a
-    position one after another. With a pooling, the positions of a pooling window are computed one after another, group by
-    group of channels, so that nothing is kept but the largest codes of one group.
+    position one after another. With a pooling, the positions of a pooling window are computed one after another, group
+    by group of channels, so that nothing is kept but the largest codes of one group.
 
     Parameters
     ----------
