@@ -3,19 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from amaranth.hdl import Shape
+
 from signfold.hw.accelerator import AcceleratorConfig
 from signfold.hw.array import ArrayParameters
 from signfold.hw.collector import CollectorParameters
 from signfold.hw.engine_core import EngineCore
 from signfold.hw.feeder import FeederParameters
+from signfold.hw.host_link import HostLinkParameters
 from signfold.hw.lane_array import LaneArrayParameters
 from signfold.hw.stream import QueueParameters
 from signfold.hw.threshold_stage import ThresholdStageParameters
 from signfold.sw.cost.cells import array_parts, lane_parts
 from signfold.sw.cost.feeder import feeder_parts, queue_parts
+from signfold.sw.cost.link import link_parts
 from signfold.sw.cost.model import Cost, cost_model
-from signfold.sw.cost.part import Part, bits_of
-from signfold.sw.cost.units import UnitShape, part_functions, rom_part, unit_parts, unit_shape
+from signfold.sw.cost.part import Part, bits_of, table_part
+from signfold.sw.cost.units import UnitShape, in_block, part_functions, rom_part, unit_parts, unit_shape
 
 __all__ = ["EngineShape", "component_parts", "engine_parts", "engine_shape", "predict", "predict_stages"]
 
@@ -92,11 +96,8 @@ def engine_parts(
     if engine is not None:
         parts += [rom_part(rom, fabric) for rom in engine.weight_roms]
     else:
-        from signfold.sw.cost.part import table_part
-        from signfold.sw.cost.units import _in_block
-
         for count, width, deep, style in shape.tables:
-            parts.append(table_part(fabric, width, deep, _in_block(width, deep, style), count=count))
+            parts.append(table_part(fabric, width, deep, in_block(width, deep, style), count=count))
     room, address = depth.bit_length(), bits_of(shape.feeder.sequencer.addresses)
     unit = shape.units[0]
     delay = 0 if unit is None else (unit.bits if unit.kind == "threshold" else 1)
@@ -138,9 +139,9 @@ def component_parts(parameters, fabric: str) -> list[Part]:
     if isinstance(parameters, FeederParameters):
         return feeder_parts(parameters, fabric)
     if isinstance(parameters, QueueParameters):
-        from amaranth.hdl import Shape
-
         return queue_parts(Shape.cast(parameters.shape).width, parameters.depth, fabric)
+    if isinstance(parameters, HostLinkParameters):
+        return link_parts(parameters, fabric)
     if (function := part_functions().get(type(parameters))) is not None:
         return function(parameters, fabric)
     raise TypeError(f"there is no cost model of {type(parameters).__name__}")

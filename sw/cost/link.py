@@ -4,14 +4,13 @@ from signfold.hw.gearbox import gearboxes
 from signfold.hw.host_link import HostLinkParameters
 from signfold.sw.cost.feeder import queue_parts
 from signfold.sw.cost.part import Part, memory_part
+from signfold.sw.cost.units import gearbox_parts
 
 __all__ = ["link_parts"]
 
 
 def link_parts(p: HostLinkParameters, fabric: str) -> list[Part]:
     """Return the parts of a host link; the protocol's own logic is one part of nearly constant size."""
-    from signfold.sw.cost.units import part_functions
-
     depth = p.buffer.depth.bit_length()
     elements = p.geometry.elements.bit_length()
     divisor = p.divisor.bit_length()
@@ -21,5 +20,5 @@ def link_parts(p: HostLinkParameters, fabric: str) -> list[Part]:
     parts = [Part("link", ffs, features=features), memory_part(fabric, 8, p.buffer.depth)]
     parts += queue_parts(depth, p.buffer.packets, fabric)
     for gear in gearboxes(p.geometry.elements, p.geometry.bits, 1, p.lanes):
-        parts += part_functions()[type(gear)](gear, fabric)
+        parts += gearbox_parts(gear, fabric)
     return parts

@@ -7,7 +7,6 @@ from signfold.hw.border import BorderClasses
 from signfold.hw.collector import CollectorParameters
 from signfold.hw.correction import CorrectionParameters
 from signfold.hw.gearbox import NarrowerParameters, WidenerParameters
-from signfold.hw.host_link import HostLinkParameters
 from signfold.hw.invert import InvertParameters
 from signfold.hw.pixels import PixelParameters
 from signfold.hw.rom import BLOCK_BITS, RomParameters
@@ -16,7 +15,7 @@ from signfold.hw.threshold import ThresholdParameters
 from signfold.sw.cost.memory import rom_columns, rom_width
 from signfold.sw.cost.part import Part, bits_of, table_part
 
-__all__ = ["UnitShape", "part_functions", "rom_part", "unit_parts", "unit_shape"]
+__all__ = ["UnitShape", "gearbox_parts", "in_block", "part_functions", "rom_part", "unit_parts", "unit_shape"]
 
 
 @dataclass(frozen=True)
@@ -84,12 +83,13 @@ def unit_shape(unit: ThresholdParameters | CorrectionParameters | InvertParamete
 
 def rom_part(rom: RomParameters, fabric: str) -> Part:
     """Return a table with its contents: those in LUTs depend on how many of their columns differ."""
-    if _in_block(rom.width, rom.depth, rom.style):
+    if in_block(rom.width, rom.depth, rom.style):
         return table_part(fabric, rom_width(rom.width, rom.words), rom.depth, True)
     return table_part(fabric, rom.width, rom.depth, False, rom_columns(rom.width, rom.words))
 
 
-def _in_block(width: int, depth: int, style: str = "auto") -> bool:
+def in_block(width: int, depth: int, style: str = "auto") -> bool:
+    """Return whether a table lies in block RAM."""
     return style == "block" or (style == "auto" and width * depth >= BLOCK_BITS)
 
 
@@ -102,7 +102,7 @@ def unit_parts(shape: UnitShape, fabric: str, roms: tuple[RomParameters, ...] | 
     if roms is not None:
         parts += [rom_part(rom, fabric) for rom in roms]
         # A comparison with a constant, or with a table of few columns, is smaller.
-        if not _in_block(roms[0].width, roms[0].depth):
+        if not in_block(roms[0].width, roms[0].depth):
             known = rom_columns(roms[0].width, roms[0].words) / roms[0].width
     else:
         parts.append(_table(fabric, lanes * shape.stored, shape.depth))
@@ -129,7 +129,7 @@ def unit_parts(shape: UnitShape, fabric: str, roms: tuple[RomParameters, ...] | 
 
 
 def _table(fabric: str, width: int, depth: int, count: int = 1) -> Part:
-    return table_part(fabric, width, depth, _in_block(width, depth), count=count)
+    return table_part(fabric, width, depth, in_block(width, depth), count=count)
 
 
 def _beat_address(shape: UnitShape) -> Part:
@@ -152,7 +152,8 @@ def _beat_address(shape: UnitShape) -> Part:
     return Part("address.border", current + beat + number + places, features=features)
 
 
-def _gearbox(p: NarrowerParameters | WidenerParameters, fabric: str) -> list[Part]:
+def gearbox_parts(p: NarrowerParameters | WidenerParameters, fabric: str) -> list[Part]:
+    """Return the parts of a gearbox."""
     if isinstance(p, WidenerParameters):
         ratio = p.lanes_out // p.lanes_in
         part, held = bits_of(ratio), p.lanes_out * p.bits
@@ -214,21 +215,14 @@ def _scores(p: ScoreParameters, fabric: str) -> list[Part]:
     return parts
 
 
-def _link(p: HostLinkParameters, fabric: str) -> list[Part]:
-    from signfold.sw.cost.link import link_parts
-
-    return link_parts(p, fabric)
-
-
 def part_functions() -> dict[type, Callable]:
     """Return the function that gives the parts of each kind of component."""
     return {
-        NarrowerParameters: _gearbox,
-        WidenerParameters: _gearbox,
+        NarrowerParameters: gearbox_parts,
+        WidenerParameters: gearbox_parts,
         CollectorParameters: _collector,
         PixelParameters: _pixels,
         ScoreParameters: _scores,
-        HostLinkParameters: _link,
         RomParameters: lambda p, fabric: [rom_part(p, fabric)],
         ThresholdParameters: lambda p, fabric: unit_parts(unit_shape(p), fabric, p.roms),
         CorrectionParameters: lambda p, fabric: unit_parts(unit_shape(p), fabric, p.roms),
