@@ -12,7 +12,6 @@ from signfold.hw.verilog import convert
 from signfold.sw.lower import lower
 from signfold.sw.plan import Plan
 
-
 POINTS = [pytest.param(p, id=p.name, marks=[pytest.mark.sweep] * (p.name == "cnv")) for p in operating_points.POINTS]
 
 
