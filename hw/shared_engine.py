@@ -85,7 +85,8 @@ class SharedEngineParameters(Stage):
             raise ValueError("the last layer of a shared engine must have no pooling")
         if self.thresholds is None and not (self.last.border()[1] == self.last.origin).all():
             raise ValueError("the last layer of a shared engine must have thresholds where it has zero padding")
-        _ = self.drains  # refuses what cannot be written in time
+        # They refuse what cannot be written in time, and words that are too wide to be loaded.
+        _ = self.drains, self.loader
 
     @property
     def first(self) -> EngineParameters:

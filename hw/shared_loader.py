@@ -45,6 +45,11 @@ class LoaderParameters:
     def __post_init__(self):
         if len({(memory.width, memory.depth) for memory in self.memories}) != 1:
             raise ValueError("memories must be at least one, all of one size")
+        if self.memories[0].width > 8 * CHUNK_BYTES:
+            raise ValueError(
+                f"weights that are loaded must have words of at most {8 * CHUNK_BYTES} bits, hop times simd, "
+                f"not {self.memories[0].width}"
+            )
         check_integer("number of the first chunk", self.first, minimum=0, maximum=(1 << 8 * INDEX_BYTES) - 1)
         check_integer("number of chunks", self.first + self.chunks, minimum=1, maximum=1 << 8 * INDEX_BYTES)
 

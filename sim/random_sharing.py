@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from signfold.hw.planes import PlaneParameters
+from signfold.hw.shared_loader import CHUNK_BYTES
 from signfold.sw.layers import Layer, Layers, network_layers
 from signfold.sw.network import Conv, MaxPool, Network
 from signfold.sw.plan import LayerPlan
@@ -85,4 +86,6 @@ def _array(rng: np.random.Generator, layers: Layers, group: list[int], widest: i
         planes = PlaneParameters(types[node.input].bits, node.levels)
         least = min(least, node.fan_in // inputs * -(-inputs // simd) * len(planes.plays))
     groups = int(rng.integers(1, max(1, min(least, widest // hop)) + 1))
+    # A word that is loaded lies in one chunk.
+    memory = memory if hop * simd <= 8 * CHUNK_BYTES else "auto"
     return replace(LayerPlan(), cols=hop * groups, simd=simd, hop=hop, stages=int(rng.integers(0, 3)), memory=memory)

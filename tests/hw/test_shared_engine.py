@@ -213,6 +213,7 @@ def layer(channels, fan_in, thresholds=True, **options):
         ),
         (lambda: SharedLayer(layer(4, 8, planes=PlaneParameters(2, 2, True))), "space must be false"),
         (lambda: LoaderParameters((RamParameters(3, 4), RamParameters(3, 5))), "all of one size"),
+        (lambda: LoaderParameters((RamParameters(513, 4),)), "words of at most 512 bits, hop times simd, not 513"),
     ],
 )
 def test_refusals(make, message):
