@@ -1,5 +1,7 @@
 """Common subexpressions of a constant matrix: the pair of terms that most rows share becomes a term, and so on."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from signfold.hw.adder_graph import AdderGraph, Output, Sum
@@ -44,7 +46,16 @@ def adder_graph(matrix: np.ndarray) -> AdderGraph:
         raise ValueError(
             f"a hardwired matrix must have at most {LARGEST_MATRIX} signed digits other than 0, not {digits!r}"
         )
-    return min((_search(matrix, parents(matrix, deepest)) for deepest in _DEEPEST), key=_bits)
+    # Rows that are equal, or one the negative of the other, are made once.
+    first = matrix[np.arange(len(matrix)), (matrix != 0).argmax(axis=1)]
+    signs = np.where(first < 0, -1, 1)
+    different, which = np.unique(matrix * signs[:, None], axis=0, return_inverse=True)
+    graph = min((_search(different, parents(different, deepest)) for deepest in _DEEPEST), key=_bits)
+    outputs = []
+    for row, sign in zip(which.reshape(-1).tolist(), signs.tolist(), strict=True):
+        made = graph.outputs[row]
+        outputs.append(made if sign > 0 or made.term is None else replace(made, minus=not made.minus))
+    return replace(graph, outputs=tuple(outputs))
 
 
 def _search(matrix: np.ndarray, tree: list[tuple[int, int, int]]) -> AdderGraph:

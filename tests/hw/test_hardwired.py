@@ -104,3 +104,27 @@ def test_random_layer(seed):
 @pytest.mark.parametrize("seed", range(16, 300))
 def test_random_layer_sweep(seed):
     check_layer(seed)
+
+
+SIGNS = np.array([[1, -1, 1, 1], [1, 1, -1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hop": 3}, r"^hop must be an integer from 1 to 2, not 3$"),
+        ({"graph": adder_graph(-SIGNS)}, r"^graph must multiply with the weights divided by their greatest common"),
+        ({"thresholds": np.zeros((2, 2), int)}, r"^thresholds must have 2\*\*k - 1 levels for k from 1 to 8, not 2$"),
+        ({"stages": 17}, r"^stages must be an integer from 0 to 16, not 17$"),
+        ({"image": ImageGeometry(4, 4, (3, 3))}, r"^weights must hold the taps of kernel \(3, 3\), not 1$"),
+        (
+            {"image": ImageGeometry(4, 4, (1, 1)), "simd": 3},
+            r"^simd must be 4, the input channels: a hardwired convolution takes a position a beat, not 3$",
+        ),
+    ],
+)
+def test_wrong_parameters(change, message):
+    good = {"name": "l0", "weights": SIGNS, "graph": adder_graph(SIGNS), "thresholds": None, "simd": 4}
+    HardwiredParameters(**good)
+    with pytest.raises(ValueError, match=message):
+        HardwiredParameters(**good | change).create()

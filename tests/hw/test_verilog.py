@@ -200,6 +200,29 @@ def test_names_to_keep_are_those_of_the_ports():
     assert ports == ["clk", "rst", "i__payload", "i__ready", "i__valid", "o__payload", "o__ready", "o__valid"]
 
 
+def test_signed_ports_are_ports():
+    """A port that names a net twice stays."""
+    cell = "  cell $neg $1\n    parameter \\A_SIGNED 1\n    connect \\A \\x\n    connect \\Y $2\n  end\n"
+    wires = "  wire width 2 input 0 signed \\x\n  wire width 2 output 1 signed \\y\n  wire width 2 $2\n"
+    text = canonical(f"module \\top\n{wires}{cell}connect \\y $2\nend\n")
+    assert "connect \\y $2" in text and "output 2 signed \\y" in text
+
+
+@pytest.mark.parametrize(
+    ("style", "size", "attribute"),
+    [("auto", 5, None), ("auto", 20, "block"), ("block", 5, "block"), ("lut", 5, "logic"), ("lut", 20, "logic")],
+)
+def test_rom_styles(style, size, attribute):
+    rom = RomParameters("table", 70, (WORDS * 4)[:size], style)
+    text = convert(Stage(rom), roms=(rom,))
+    assert re.findall(r'rom_style = "(\w+)"', text) == ([] if attribute is None else [attribute])
+
+
+def test_rom_style_must_be_known():
+    with pytest.raises(ValueError, match=r"^ROM style must be one of 'auto', 'block', 'lut', not 'spram'$"):
+        RomParameters("table", 8, (1,), "spram")
+
+
 def test_waivers_are_few_and_have_reasons():
     assert len(LINT_WAIVERS) <= 9 and all(LINT_WAIVERS.values())
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from signfold.sim.random_conv import random_conv_network
 from signfold.sim.random_network import random_frames, random_network, random_plan
 from signfold.sim.runner import icarus_available
 from signfold.sim.simulate import Options, simulate
@@ -141,10 +142,15 @@ def test_many_random_networks(tmp_path, seed):
 
 @pytest.mark.parametrize("macros", [[], ["-DSIGNFOLD_MEM"]])
 def test_verilog_is_lint_clean(artefacts, tmp_path, macros):
-    """No warning at all, on a network with all there is and on one whose thresholds fire always or never."""
+    """No warning at all: a network with all there is, one whose thresholds fire always or never, hardwired ones."""
     extreme = random_network(np.random.default_rng(12))
     other = generate(extreme, random_plan(np.random.default_rng(12), extreme, hardwired=0), tmp_path / "extreme")
-    for made in (artefacts, other):
+    logic = [generate(extreme, random_plan(np.random.default_rng(12), extreme, hardwired=1), tmp_path / "logic")]
+    for seed in (1, 2):
+        rng = np.random.default_rng([seed, 5])
+        network = random_network(rng) if seed == 2 else random_conv_network(rng)
+        logic.append(generate(network, random_plan(rng, network, hardwired=1), tmp_path / f"logic{seed}"))
+    for made in (artefacts, other, *logic):
         command = ["verilator", "--lint-only", "-Wall", "--quiet", *macros, str(made.verilog)]
         lint = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert (lint.returncode, lint.stdout) == (0, "")

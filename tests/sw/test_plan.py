@@ -121,3 +121,25 @@ def test_networks_that_cannot_be_planned():
     nodes = (*good.nodes, Affine("scores", "dense1", np.array([1, 2]), np.array([3, 4]), 0), twice)
     with pytest.raises(PlanError, match=r"^node 'scores': affine has no place inside a network$"):
         default_plan(Network(good.input, nodes, "twice"))
+
+
+def test_hardwired_layers_and_memories_are_kept(tmp_path):
+    plan = Plan((LayerPlan(simd=4, hop=2, style="hardwired"), LayerPlan(2, 4, memory="lut")))
+    plan.save(tmp_path / "plan.toml")
+    text = (tmp_path / "plan.toml").read_text()
+    assert 'style = "hardwired"' in text and 'memory = "lut"' in text and text.count("cols") == 1
+    assert Plan.load(tmp_path / "plan.toml") == plan
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"style": "logic"}, r"^style must be one of array, hardwired, not 'logic'$"),
+        ({"memory": "spram"}, r"^memory must be one of .*, not 'spram'$"),
+        ({"style": "hardwired", "cols": 3}, r"^cols must be 1 for a hardwired layer, not 3$"),
+        ({"style": "hardwired", "memory": "lut"}, r"^memory must be 'auto' for a hardwired layer, not 'lut'$"),
+    ],
+)
+def test_bad_style(change, message):
+    with pytest.raises(ValueError, match=message):
+        LayerPlan(**{"simd": 4} | change)
