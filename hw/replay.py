@@ -171,12 +171,16 @@ class ReplayBuffer(wiring.Component):
         write, read = storage.write_port(), storage.read_port()
 
         # Pointers count modulo the depth, a power of two. The frame that plays begins at `base`. Whether there is room
-        # for a word, and whether there is one to issue, stand in registers, so that neither end waits for a comparison.
+        # for a word, whether there is one to issue and whether it is a play's first or last stand in registers, so that
+        # nobody waits for a comparison.
         base, written, issued = Signal(range(p.depth)), Signal(range(p.depth)), Signal(range(p.depth))
         stored, left = Signal(range(p.depth + 1)), Signal(range(p.depth + 1))
         full, some = Signal(), Signal()
         word = Signal(range(p.words))
-        wrote, freed, again = Signal(), Signal(), Signal()
+        wrote, freed, again, replayed = Signal(), Signal(), Signal(), Signal()
+        begin, end = Signal(init=1), Signal(init=p.words == 1)
+        # The words of another play are added a cycle late, where that is told soon enough.
+        added = again if p.words == 1 else replayed
 
         m.d.comb += [
             self.i.ready.eq(~full),
@@ -185,23 +189,29 @@ class ReplayBuffer(wiring.Component):
             write.addr.eq(written),
             write.data.eq(self.i.payload.codes.as_value()),
             self.offer.eq(some),
-            self.begin.eq(word == 0),
-            self.end.eq(word == p.words - 1),
+            self.begin.eq(begin),
+            self.end.eq(end),
             read.addr.eq(issued),
             # A word of the last play makes room; after any other play the frame's words are all there again.
             freed.eq(self.step & self.advance),
-            again.eq(self.step & self.end & ~self.advance),
+            again.eq(self.step & end & ~self.advance),
             Cat(self.word).eq(read.data),
         ]
         m.d.sync += [
             written.eq(written + wrote),
             stored.eq(stored + wrote - freed),
             full.eq(Mux(full, ~freed, (stored == p.depth - 1) & wrote & ~freed)),
-            left.eq(left + wrote - self.step + Mux(again, p.words, 0)),
-            some.eq(again | wrote | Mux(self.step, left > 1, some)),
+            replayed.eq(again),
+            left.eq(left + wrote - self.step + Mux(added, p.words, 0)),
+            some.eq(again | wrote | Mux(self.step, (left > 1) | (added & ~again), some)),
         ]
         with m.If(self.step):
-            m.d.sync += [word.eq(Mux(self.end, 0, word + 1)), issued.eq(Mux(again, base, issued + 1))]
-        with m.If(freed & self.end):
+            m.d.sync += [
+                word.eq(Mux(end, 0, word + 1)),
+                begin.eq(end),
+                end.eq(Mux(end, p.words == 1, word == p.words - 2)),
+                issued.eq(Mux(again, base, issued + 1)),
+            ]
+        with m.If(freed & end):
             m.d.sync += base.eq(issued + 1)
         return m
