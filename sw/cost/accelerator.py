@@ -1,6 +1,6 @@
 """Cost of accelerators: the parts of each of their components."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from amaranth.hdl import Shape
@@ -19,7 +19,7 @@ from signfold.sw.cost.feeder import feeder_parts, queue_parts
 from signfold.sw.cost.link import link_parts
 from signfold.sw.cost.model import Cost, cost_model
 from signfold.sw.cost.part import Part, bits_of, table_part
-from signfold.sw.cost.units import UnitShape, in_block, part_functions, rom_part, unit_parts, unit_shape
+from signfold.sw.cost.units import UnitShape, collector_part, in_block, part_functions, rom_part, unit_parts, unit_shape
 
 __all__ = ["EngineShape", "component_parts", "engine_parts", "engine_shape", "predict", "predict_stages"]
 
@@ -77,18 +77,32 @@ def engine_shape(engine: EngineCore) -> EngineShape:
 
 
 def engine_parts(
-    shape: EngineShape, fabric: str, engine: EngineCore | None = None, *, feeder: bool = True
+    shape: EngineShape, fabric: str, engine: EngineCore | None = None, *, feeder: bool = True, last: bool = True
 ) -> list[Part]:
-    """Return the parts of an engine, with or without its feeder; with the engine itself, small tables by contents."""
+    """Return the parts of an engine.
+
+    Parameters
+    ----------
+    shape : EngineShape
+        Its size.
+    fabric : str
+        What it is made of.
+    engine : EngineCore, optional
+        The engine itself: its small tables are judged by their contents.
+    feeder : bool
+        Count the feeder.
+    last : bool
+        What follows looks at the ends of packets, as gearboxes do.
+    """
     parts = feeder_parts(shape.feeder, fabric) if feeder else []
     array = shape.array
     parts += lane_parts(array) if isinstance(array, LaneArrayParameters) else array_parts(array)
     rows, depth = shape.feeder.rows, shape.queue_depth
     collector = CollectorParameters(array.groups, shape.feeder.passes, shape.beats)
-    payload = shape.lanes * shape.output_bits + 1
-    functions = part_functions()
+    last = last or rows > 1
+    payload = shape.lanes * shape.output_bits + last
     for row in range(rows):
-        parts += functions[CollectorParameters](collector, fabric)
+        parts.append(collector_part(collector, last))
         parts += queue_parts(payload, depth, fabric)
         if shape.units[row] is not None:
             roms = engine.units[row].roms if engine is not None else None
@@ -101,7 +115,7 @@ def engine_parts(
     room, address = depth.bit_length(), bits_of(shape.feeder.sequencer.addresses)
     unit = shape.units[0]
     delay = 0 if unit is None else (unit.bits if unit.kind == "threshold" else 1)
-    ffs = rows * (room + delay) + bits_of(rows)
+    ffs = rows * (room + (delay if last else 0)) + bits_of(rows)
     if shape.tables:
         ffs += address * (getattr(array, "lead", 0) + array.groups - 1)
     features = {"one": 1, "room": rows * room}
@@ -111,15 +125,16 @@ def engine_parts(
     return parts
 
 
-def _threshold_stage(p: ThresholdStageParameters, fabric: str) -> list[Part]:
+def _threshold_stage(p: ThresholdStageParameters, fabric: str, last: bool) -> list[Part]:
     parts = unit_parts(unit_shape(p.unit), fabric, p.unit.roms)
-    parts += queue_parts(p.unit.lanes * p.unit.bits + 1, p.queue.depth, fabric)
+    parts += queue_parts(p.unit.lanes * p.unit.bits + last, p.queue.depth, fabric)
     room = p.queue.depth.bit_length()
-    return [*parts, Part("threshold stage", room + 1 + p.unit.latency, features={"one": 1, "room": room})]
+    ffs = room + 1 + (p.unit.latency if last else 0)
+    return [*parts, Part("threshold stage", ffs, features={"one": 1, "room": room})]
 
 
-def component_parts(parameters, fabric: str) -> list[Part]:
-    """Return the parts of any component.
+def component_parts(parameters, fabric: str, *, last: bool = True) -> list[Part]:
+    """Return the parts of any component; without `last` what follows does not look at the ends of packets.
 
     Raises
     ------
@@ -127,11 +142,11 @@ def component_parts(parameters, fabric: str) -> list[Part]:
         If there is no cost model of it.
     """
     if isinstance(parameters, AcceleratorConfig):
-        return [part for _, stage in parameters.stages for part in component_parts(stage, fabric)]
+        return [part for _, parts in _stage_parts(parameters, fabric) for part in parts]
     if isinstance(parameters, EngineCore):
-        return engine_parts(engine_shape(parameters), fabric, parameters)
+        return engine_parts(engine_shape(parameters), fabric, parameters, last=last)
     if isinstance(parameters, ThresholdStageParameters):
-        return _threshold_stage(parameters, fabric)
+        return _threshold_stage(parameters, fabric, last)
     if isinstance(parameters, ArrayParameters):
         return array_parts(parameters)
     if isinstance(parameters, LaneArrayParameters):
@@ -143,7 +158,7 @@ def component_parts(parameters, fabric: str) -> list[Part]:
     if isinstance(parameters, HostLinkParameters):
         return link_parts(parameters, fabric)
     if (function := part_functions().get(type(parameters))) is not None:
-        return function(parameters, fabric)
+        return function(parameters, fabric, last)
     raise TypeError(f"there is no cost model of {type(parameters).__name__}")
 
 
@@ -154,4 +169,13 @@ def predict(parameters, fabric: str) -> Cost:
 
 def predict_stages(config: AcceleratorConfig, fabric: str) -> Sequence[tuple[str, Cost]]:
     """Return what each stage of an accelerator takes, gearboxes included, in order."""
-    return [(name, predict(stage, fabric)) for name, stage in config.stages]
+    model = cost_model(fabric)
+    return [(name, model.of(parts)) for name, parts in _stage_parts(config, fabric)]
+
+
+def _stage_parts(config: AcceleratorConfig, fabric: str) -> Iterator[tuple[str, list[Part]]]:
+    """Yield the parts of each stage. Of stages, gearboxes alone look at the ends of packets: synthesis knows."""
+    stages = config.stages
+    for (name, stage), (follower, _) in zip(stages, [*stages[1:], ("", None)], strict=True):
+        last = follower.startswith("gearbox") or not follower
+        yield name, component_parts(stage, fabric, last=last)

@@ -45,9 +45,13 @@ def _sequencer(p: SequencerParameters) -> Part:
 
 def _replay(p: ReplayParameters, fabric: str) -> list[Part]:
     filled, word, freed = (p.depth + p.words).bit_length(), bits_of(p.words), p.words.bit_length()
-    ffs = bits_of(p.depth) + filled + word + freed
-    features = {"one": 1, "filled": filled, "word": word, "freed": freed, "base": bits_of(p.depth)}
-    return [Part("replay", ffs, features=features), memory_part(fabric, p.simd * p.bits, p.depth)]
+    # What is added to `base` for each frame leaves its lowest bits alone where it ends in zeros.
+    base = max(0, bits_of(p.depth) - ((p.words & -p.words).bit_length() - 1))
+    features = {"one": 1, "filled": filled, "word": word, "freed": freed, "base": base}
+    return [
+        Part("replay", base + filled + word + freed, features=features),
+        memory_part(fabric, p.simd * p.bits, p.depth),
+    ]
 
 
 @lru_cache(maxsize=4096)

@@ -15,7 +15,16 @@ from signfold.hw.threshold import ThresholdParameters
 from signfold.sw.cost.memory import rom_columns, rom_width
 from signfold.sw.cost.part import Part, bits_of, table_part
 
-__all__ = ["UnitShape", "gearbox_parts", "in_block", "part_functions", "rom_part", "unit_parts", "unit_shape"]
+__all__ = [
+    "UnitShape",
+    "collector_part",
+    "gearbox_parts",
+    "in_block",
+    "part_functions",
+    "rom_part",
+    "unit_parts",
+    "unit_shape",
+]
 
 
 @dataclass(frozen=True)
@@ -152,7 +161,7 @@ def _beat_address(shape: UnitShape) -> Part:
     return Part("address.border", current + beat + number + places, features=features)
 
 
-def gearbox_parts(p: NarrowerParameters | WidenerParameters, fabric: str) -> list[Part]:
+def gearbox_parts(p: NarrowerParameters | WidenerParameters, fabric: str, last: bool = True) -> list[Part]:
     """Return the parts of a gearbox."""
     if isinstance(p, WidenerParameters):
         ratio = p.lanes_out // p.lanes_in
@@ -166,25 +175,33 @@ def gearbox_parts(p: NarrowerParameters | WidenerParameters, fabric: str) -> lis
         elif final < ratio:
             features["final"] = held - idle
             features["edge"] = min(final, ratio - final) * p.lanes_in * p.bits
-        return [Part("widener", held + part + 2, features=features)]
+        return [Part("widener", held + part + 1 + (last or "final" in features), features=features)]
     ratio = p.lanes_in // p.lanes_out
     left, rest = bits_of(ratio), p.lanes_in * p.bits
     inside = (p.elements - (p.beats_in - 1) * p.lanes_in) * p.bits
     features = {"one": 1, "left": left, "rest": rest, "masked": rest - inside}
-    return [Part("narrower", rest + left + 2, features=features)]
+    return [Part("narrower", rest + left + 1 + last, features=features)]
 
 
-def _collector(p: CollectorParameters, fabric: str) -> list[Part]:
+def collector_part(p: CollectorParameters, last: bool = True) -> Part:
+    """Return a collector; where nobody looks at the ends of frames, only unfilled passes need to be told apart."""
     beat, play = bits_of(p.groups), bits_of(p.passes)
+    partial = p.final_beats < p.groups
+    if not last and not partial:
+        play = 0
     features = {"one": 1, "beat": beat, "play": play}
-    if p.final_beats < p.groups:
+    if partial:
         features["final"] = beat
-    return [Part("collector", beat + play, features=features)]
+    return Part("collector", beat + play, features=features)
 
 
-def _pixels(p: PixelParameters, fabric: str) -> list[Part]:
+def _collector(p: CollectorParameters, fabric: str, last: bool) -> list[Part]:
+    return [collector_part(p, last)]
+
+
+def _pixels(p: PixelParameters, fabric: str, last: bool) -> list[Part]:
     beat = bits_of(p.beats)
-    part = bits_of(p.beats // p.positions) if p.positions > 1 else 0
+    part = bits_of(p.beats // p.positions) if p.positions > 1 and last else 0
     out = p.lanes * p.output_bits
     features = {"one": 1, "beat": beat, "part": part, "out": out}
     parts = []
@@ -193,11 +210,11 @@ def _pixels(p: PixelParameters, fabric: str) -> list[Part]:
         features["compared"] = p.lanes * p.bits
     elif p.thresholds is not None:
         features["constant"] = p.lanes * p.bits
-    parts.append(Part("pixels", beat + part + out + 2 + 2 + (p.rom is not None), features=features))
+    parts.append(Part("pixels", beat + part + out + 3 + last + (p.rom is not None), features=features))
     return parts
 
 
-def _scores(p: ScoreParameters, fabric: str) -> list[Part]:
+def _scores(p: ScoreParameters, fabric: str, last: bool) -> list[Part]:
     arriving, width = bits_of(p.classes), p.score_width
     # `index` and `arriving`, the score in two registers and the best, `best`, two valid bits, `last`.
     ffs = 2 * arriving + 3 * width + arriving + 3 + (p.rom is not None)
@@ -223,8 +240,8 @@ def part_functions() -> dict[type, Callable]:
         CollectorParameters: _collector,
         PixelParameters: _pixels,
         ScoreParameters: _scores,
-        RomParameters: lambda p, fabric: [rom_part(p, fabric)],
-        ThresholdParameters: lambda p, fabric: unit_parts(unit_shape(p), fabric, p.roms),
-        CorrectionParameters: lambda p, fabric: unit_parts(unit_shape(p), fabric, p.roms),
-        InvertParameters: lambda p, fabric: unit_parts(unit_shape(p), fabric, p.roms),
+        RomParameters: lambda p, fabric, last: [rom_part(p, fabric)],
+        ThresholdParameters: lambda p, fabric, last: unit_parts(unit_shape(p), fabric, p.roms),
+        CorrectionParameters: lambda p, fabric, last: unit_parts(unit_shape(p), fabric, p.roms),
+        InvertParameters: lambda p, fabric, last: unit_parts(unit_shape(p), fabric, p.roms),
     }
