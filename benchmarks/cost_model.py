@@ -3,7 +3,7 @@
     python benchmarks/cost_model.py collect            # synthesize components and accelerators to fit to
     python benchmarks/cost_model.py fit                # write sw/cost/coefficients.json
     python benchmarks/cost_model.py check              # synthesize others, print the table of errors
-    python benchmarks/cost_model.py check --markdown docs/cost_model.md
+    python benchmarks/cost_model.py check --docs docs/planning.md
 
 What has been synthesized is kept in build/cost/ by what it is made of, so that a run that was stopped goes on, and one
 after a change measures again what the change has touched. The fit sees even numbers of samples, the check odd ones.
@@ -24,6 +24,8 @@ from rich.progress import track
 
 CACHE = Path("build/cost/synthesis.jsonl")
 FABRICS = ("ecp5", "ice40", "xilinx")
+#: Marks of the table in a page.
+BEGIN, END = "<!-- errors -->", "<!-- end of errors -->"
 #: Components that a run of synthesis takes at once.
 _BATCH = 16
 
@@ -108,7 +110,7 @@ def main() -> None:
     parser.add_argument("--fabrics", nargs="*", default=FABRICS, choices=FABRICS)
     parser.add_argument("--components", type=int, default=40, help="of each kind and fabric")
     parser.add_argument("--accelerators", type=int, default=20, help="of each kind and fabric")
-    parser.add_argument("--markdown", type=Path, help="check: also write the table there")
+    parser.add_argument("--docs", type=Path, help="check: also put the table between the marks in that page")
     parser.add_argument("--cached", action="store_true", help="check: only what has been synthesized before")
     parser.add_argument("--json", action="store_true", help="check: print the errors as JSON")
     options = parser.parse_args()
@@ -123,8 +125,10 @@ def main() -> None:
             print(json.dumps(table, indent=2))
         else:
             print(cost_fit.markdown(table))
-        if options.markdown:
-            options.markdown.write_text(cost_fit.page(table))
+        if options.docs:
+            before, begin, rest = options.docs.read_text().partition(BEGIN)
+            _, end, after = rest.partition(END)
+            options.docs.write_text("".join([before, begin, "\n", cost_fit.markdown(table), "\n", end, after]))
         return
     components = [kind for kind in cost_samples.COMPONENTS if not options.kinds or kind in options.kinds]
     accelerators = [kind for kind in cost_samples.ACCELERATORS if not options.kinds or kind in options.kinds]
