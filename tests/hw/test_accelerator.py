@@ -9,6 +9,7 @@ from signfold.hw.accelerator import AcceleratorConfig
 from signfold.hw.engine import EngineParameters
 from signfold.hw.pixels import PixelParameters
 from signfold.hw.score import ScoreParameters
+from signfold.sim.loading import loading
 from signfold.sim.random_network import random_frames, random_network, random_plan
 from signfold.sim.streams import run_stream
 from signfold.sw.lower import lower, stream_order
@@ -42,7 +43,7 @@ def check_random_network(seed):
     assert (scores == expected.scores).all() and (classes == expected.classes).all()
 
     count = len(frames) * network.classes
-    run = run_stream(config.create(), beats(config, frames), count=count, limit=400_000)
+    run = run_stream(loading(config.create(), config.chunks), beats(config, frames), count=count, limit=400_000)
     scores, classes = results(run, network.classes)
     assert (scores == expected.scores).all() and (classes == expected.classes).all()
     ends = run.output_cycles[network.classes - 1 :: network.classes]
@@ -51,7 +52,7 @@ def check_random_network(seed):
 
     stall_in, stall_out = rng.choice([0, 0.3, 0.7, 0.95], 2)
     run = run_stream(
-        config.create(),
+        loading(config.create(), config.chunks),
         beats(config, frames[:6]),
         count=6 * network.classes,
         seed=seed,
