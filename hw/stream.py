@@ -3,8 +3,8 @@
 from collections import deque
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Module, Shape
-from amaranth.lib import fifo, stream, wiring
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_integer
@@ -113,15 +113,33 @@ class Queue(wiring.Component):
         super().__init__({"i": In(stream.Signature(parameters.shape)), "o": Out(stream.Signature(parameters.shape))})
 
     def elaborate(self, platform):
+        p = self.parameters
         m = Module()
-        width = Shape.cast(self.parameters.shape).width
-        m.submodules.fifo = queue = fifo.SyncFIFOBuffered(width=width, depth=self.parameters.depth)
+        # A memory, and its read port's register as the last place. That there is room, and that something is stored,
+        # stand in registers: neither end waits for a comparison.
+        places = p.depth - 1
+        storage = memory.Memory(shape=Shape.cast(p.shape).width, depth=places, init=[])
+        m.submodules.storage = storage
+        write, read = storage.write_port(), storage.read_port()
+        level = Signal(range(places + 1))
+        full, some = Signal(), Signal()
+        wrote, fetched = Signal(), Signal()
         m.d.comb += [
-            queue.w_data.eq(Cat(self.i.payload)),
-            queue.w_en.eq(self.i.valid),
-            self.i.ready.eq(queue.w_rdy),
-            Cat(self.o.payload).eq(queue.r_data),
-            self.o.valid.eq(queue.r_rdy),
-            queue.r_en.eq(self.o.ready),
+            self.i.ready.eq(~full),
+            wrote.eq(self.i.valid & ~full),
+            fetched.eq(some & (~self.o.valid | self.o.ready)),
+            write.en.eq(wrote),
+            write.data.eq(Cat(self.i.payload)),
+            read.en.eq(fetched),
+            Cat(self.o.payload).eq(read.data),
         ]
+        m.d.sync += [
+            level.eq(level + wrote - fetched),
+            full.eq(Mux(full, ~fetched, (level == places - 1) & wrote & ~fetched)),
+            some.eq(wrote | Mux(fetched, level > 1, some)),
+            self.o.valid.eq(fetched | (self.o.valid & ~self.o.ready)),
+        ]
+        for port, moves in ((write, wrote), (read, fetched)):
+            with m.If(moves):
+                m.d.sync += port.addr.eq(Mux(port.addr == places - 1, 0, port.addr + 1))
         return m

@@ -48,8 +48,10 @@ def _replay(p: ReplayParameters, fabric: str) -> list[Part]:
     # What is added to `base` for each frame leaves its lowest bits alone where it ends in zeros.
     base = max(0, bits_of(p.depth) - ((p.words & -p.words).bit_length() - 1))
     features = {"one": 1, "filled": filled, "word": word, "freed": freed, "base": base}
+    # Three pointers, two levels, and flags; where a word is a frame, it is always the first and the last.
+    ffs = 3 * bits_of(p.depth) + 2 * p.depth.bit_length() + word + (5 if p.words > 1 else 2)
     return [
-        Part("replay", base + filled + word + freed, features=features),
+        Part("replay", ffs, features=features),
         memory_part(fabric, p.simd * p.bits, p.depth),
     ]
 
@@ -94,5 +96,6 @@ def queue_parts(width: int, depth: int, fabric: str, count: int = 1) -> list[Par
     features = {"one": 1, "pointers": pointers, "level": level}
     if inner & (inner - 1):
         features["wraps"] = pointers
-    queue = Part("queue", pointers + level + 1, features=features, count=count)
+    # Three flags: there is room, something is stored, something is offered.
+    queue = Part("queue", pointers + level + 3, features=features, count=count)
     return [queue, memory_part(fabric, width, inner, count)]
