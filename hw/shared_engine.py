@@ -16,12 +16,13 @@ from signfold.hw.shared_drain import drain
 from signfold.hw.shared_gateware import SharedEngine
 from signfold.hw.shared_layer import SharedLayer
 from signfold.hw.shared_loader import LoaderParameters
+from signfold.hw.shared_loops import issue_loops, result_loops, write_loops
 from signfold.hw.shared_thresholds import SharedThresholdParameters
 from signfold.hw.shared_timing import shared_timing
 from signfold.hw.stage import Stage
 from signfold.hw.stream import QueueParameters
 from signfold.hw.timing import Timing
-from signfold.hw.walk import Program, WalkParameters
+from signfold.hw.walk import WalkParameters
 
 __all__ = ["SharedEngineParameters"]
 
@@ -271,16 +272,7 @@ class SharedEngineParameters(Stage):
     @cached_property
     def issue(self) -> WalkParameters:
         """Loops that issue words."""
-        programs = [layer.issue(base, 0) for layer, base in zip(self.layers, self.weight_bases, strict=True)]
-        address = max(memory.address_width for memory in self.memories)
-        weights = max(1, (self.weight_tables[0].depth - 1).bit_length())
-        if not any(layer.padded for layer in self.layers):
-            programs = [Program(p.counts, p.starts[:2], p.strides[:2]) for p in programs]
-            return WalkParameters(tuple(programs), (address, weights))
-        sides = [
-            max(p.at(value, tuple(count - 1 for count in p.counts)) for p in programs).bit_length() for value in (2, 3)
-        ]
-        return WalkParameters(tuple(programs), (address, weights, *(max(1, side) for side in sides)))
+        return issue_loops(self)
 
     @property
     def bordered(self) -> bool:
@@ -292,25 +284,12 @@ class SharedEngineParameters(Stage):
     @cached_property
     def results(self) -> WalkParameters:
         """Loops that take results."""
-        programs = [layer.result(base) for layer, base in zip(self.layers, self.threshold_bases, strict=True)]
-        # Past a position's last beat the address goes on for the rest of the group.
-        entry = (0 if self.units is None else self.units.entries + self.array.groups).bit_length()
-        if not self.bordered:
-            programs = [Program(p.counts, p.starts[:1], p.strides[:1]) for p in programs]
-            return WalkParameters(tuple(programs), (max(1, entry),))
-        sides = [
-            max(p.at(value, tuple(count - 1 for count in p.counts)) for p in programs).bit_length() for value in (1, 2)
-        ]
-        return WalkParameters(tuple(programs), (max(1, entry), *(max(1, side) for side in sides)))
+        return result_loops(self)
 
     @cached_property
     def writes(self) -> WalkParameters:
-        """Loops that write each layer's input: planes of a word, words."""
-        programs = tuple(
-            Program((layer.engine.planes.activation_bits, layer.plane_words), (0,), ((layer.plane_words, 1),))
-            for layer in self.layers
-        )
-        return WalkParameters(programs, (max(memory.address_width for memory in self.memories),))
+        """Loops that write each layer's input."""
+        return write_loops(self)
 
     @cached_property
     def drains(self) -> tuple[tuple[int, int], ...]:

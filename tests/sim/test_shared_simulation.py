@@ -74,4 +74,3 @@ def test_weights_over_the_serial_line(tmp_path):
     (tmp_path / "cut.bin").write_bytes((tmp_path / LOAD_FILE).read_bytes()[:-1])
     run = CliRunner().invoke(app, [*arguments, str(tmp_path / "cut.bin")])
     assert run.exit_code != 0 and "must hold chunks of 66 bytes" in str(run.exception or run.output)
-
