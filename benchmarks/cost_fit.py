@@ -17,6 +17,16 @@ MEDIAN, TAIL = 0.05, 0.15
 _FLOOR = {"luts": 15.0, "ffs": 8.0, "cells": 15.0}
 
 
+#: What a feature of cells takes by its structure; the fit departs from that only for good reason. A carry of two bits of
+#: parity words is a LUT6 or two LUT4; a bit of a counter or sum is a LUT; on ECP5 a chain has ends and odd bits.
+_CELL = {"sum": 1.0, "tables": 1.0, "short": 1.0, "chain": 1.0, "double": 1.0, "parts": 0.0}
+_STRUCTURE = {
+    "xilinx": _CELL | {"encoded": 0.5, "plain": 0.7},
+    "ice40": _CELL | {"encoded": 1.0, "plain": 1.0, "chains": 0.25},
+    "ecp5": _CELL | {"encoded": 1.0, "plain": 1.0, "chains": 3.75},
+}
+
+
 def fit(samples: list[tuple], console) -> None:
     """Write the coefficients that fit the samples: (kind, number, fabric, parameters, counts)."""
     content = {"format": "signfold-cost", "version": 1, "fabrics": {}}
@@ -25,7 +35,11 @@ def fit(samples: list[tuple], console) -> None:
         if not own:
             continue
         parts = [component_parts(parameters, fabric) for _, _, _, parameters, _ in own]
-        luts = _nested(_solve(own, parts, "luts", lambda part: part.features, lambda part: part.luts))
+        luts = _nested(
+            _solve(
+                own, parts, "luts", lambda part: part.features, lambda part: part.luts, known_cells=_STRUCTURE[fabric]
+            )
+        )
         ffs = _nested(_solve(own, parts, "ffs", _registers, None, near=1.0))
         cells = _lone(own, parts, luts, ffs) if fabric == "ice40" else {}
         content["fabrics"][fabric] = {"luts": luts, "ffs": ffs, "cells": cells, "samples": len(own)}
@@ -52,7 +66,7 @@ def _lone(samples, parts, luts, ffs) -> dict[str, float]:
     return {kind: value["ffs"] for kind, value in _nested(found).items()}
 
 
-def _solve(samples, parts, resource, features, known, near=None) -> dict[tuple[str, str], float]:
+def _solve(samples, parts, resource, features, known, near=None, known_cells=None) -> dict[tuple[str, str], float]:
     """Return coefficients of at least 0 with the least squares of relative errors."""
     names = sorted(
         {(part.kind, name) for own in parts for part in own for name, value in features(part).items() if value}
@@ -74,6 +88,9 @@ def _solve(samples, parts, resource, features, known, near=None) -> dict[tuple[s
     # Regard for what is usual, so that rare features do not run away: a LUT a bit, and as many as a memory needs.
     start = np.array([near if near is not None else 0.0 if name == "one" else 1.0 for _, name in names])
     firm = np.array([0.3 if name == "luts" else 0.04 for _, name in names])
+    for index, (kind, name) in enumerate(names):
+        if known_cells and kind == "cell" and name in known_cells:
+            start[index], firm[index] = known_cells[name], 0.5
     norm = np.linalg.norm(matrix, axis=0)
     scale = np.maximum(0.02 * norm, 0.02) if near is not None else np.maximum(firm * norm, 0.004)
     solution, _ = nnls(np.vstack([matrix, np.diag(scale)]), np.concatenate([wanted, scale * start]), maxiter=50000)

@@ -23,8 +23,6 @@ _BLOCKS = {
 _BLOCK_COST = {"ice40": 64, "ecp5": 128, "xilinx": 129}
 _EMULATION = {"ice40": 8, "ecp5": 8, "xilinx": 2}
 _FACTOR = 0.5
-#: Inputs of a LUT.
-_INPUTS = {"ice40": 4, "ecp5": 4, "xilinx": 6}
 
 
 @dataclass(frozen=True)
@@ -186,7 +184,7 @@ def rom(fabric: str, width: int, depth: int, block: bool, columns: float | None 
     address = (depth - 1).bit_length()
     if address <= 1:
         return Memory("logic", 0, columns, 0)
-    leaves = _ceil(depth, 1 << _INPUTS[fabric])
-    # A two-way multiplexer joins each pair of LUTs; in 7-series it costs nothing up to eight of them.
-    joins = max(0, leaves - 1) if fabric != "xilinx" else max(0, _ceil(leaves, 4) - 1)
-    return Memory("logic", columns * (leaves + joins), columns, 0)
+    # LUTs of 16 or 64 words, and what chooses between them, which costs nothing in 7-series up to eight LUTs; of words
+    # past the end nothing is asked.
+    each = max(1.0, depth / 64) if fabric == "xilinx" else max(1.0, depth / 8 - 1)
+    return Memory("logic", columns * each, columns, 0)

@@ -203,13 +203,15 @@ def _pixels(p: PixelParameters, fabric: str, last: bool) -> list[Part]:
     beat = bits_of(p.beats)
     part = bits_of(p.beats // p.positions) if p.positions > 1 and last else 0
     out = p.lanes * p.output_bits
-    features = {"one": 1, "beat": beat, "part": part, "out": out}
+    features = {"one": 1, "beat": beat, "part": part}
     parts = []
-    if p.rom is not None:
+    if p.thresholds is None:
+        features["passed"] = out
+    elif p.rom is not None:
         parts.append(rom_part(p.rom, fabric))
-        features["compared"] = p.lanes * p.bits
-    elif p.thresholds is not None:
-        features["constant"] = p.lanes * p.bits
+        features |= {"lanes": p.lanes, "compared": p.lanes * p.bits}
+    else:
+        features |= {"lanes": p.lanes, "constant": p.lanes * p.bits}
     parts.append(Part("pixels", beat + part + out + 3 + last + (p.rom is not None), features=features))
     return parts
 
