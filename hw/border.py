@@ -1,7 +1,6 @@
 """Border classes: output positions whose windows meet the padding in the same way, and a counter that tells them."""
 
 import operator
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_integer
+from signfold.hw.lookup import lookup
 
 __all__ = ["BorderClasses", "BorderCounter"]
 
@@ -108,8 +108,8 @@ class BorderCounter(wiring.Component):
         column, row = Signal(range(len(p.columns)), init=second[0]), Signal(range(len(p.rows)), init=second[1])
         m.d.comb += [
             self.upcoming.eq(
-                _lookup(m, row, [number * p.column_classes for number in p.rows], "row_class")
-                + _lookup(m, column, p.columns, "column_class")
+                lookup(m, row, [number * p.column_classes for number in p.rows], "row_class")
+                + lookup(m, column, p.columns, "column_class")
             ),
             self.following.eq(Mux(self.step, self.upcoming, self.current)),
         ]
@@ -120,15 +120,3 @@ class BorderCounter(wiring.Component):
             with m.Else():
                 m.d.sync += column.eq(column + 1)
         return m
-
-
-def _lookup(m, index, values, name):
-    """Return the value at `index`: most are equal, so that the others are told by comparison, not by a table."""
-    found = Signal(range(max(values) + 1), name=name)
-    (common, _), *others = Counter(values).most_common()
-    m.d.comb += found.eq(common)
-    with m.Switch(index):
-        for value, _ in others:
-            with m.Case(*[place for place, other in enumerate(values) if other == value]):
-                m.d.comb += found.eq(value)
-    return found

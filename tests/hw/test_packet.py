@@ -2,6 +2,7 @@
 
 import binascii
 import random
+from dataclasses import replace
 
 import pytest
 from amaranth.sim import Simulator
@@ -258,6 +259,41 @@ def test_parser_matches_compute(seed):
         assert got == answers, f"seed {seed}"
 
     simulate(dut, source, sink_codes, sink_answers)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_parser_passes_chunks_on(seed):
+    """Load requests of the right length go out with their payload; devices with nothing to load know none."""
+    rng = random.Random(seed)
+    layout = PacketBufferParameters(depth=32, packets=2, trailer=0).layout()
+    p = RequestParserParameters(GEOMETRY.elements, GEOMETRY.bits, layout, chunk=6)
+    packets = [b"\x03\x01abcdef", b"\x03\x02abcde", b"\x02\x03\x07\x00\x01\x02\x03", b"\x01\x04", b"\x03\x05ghijkl"]
+    rng.shuffle(packets)
+    parsed = [p.compute(packet) for packet in packets]
+    answers = [dict(zip(("type", "seq", "status"), map(int, answer), strict=True)) for answer, _ in parsed]
+    assert sorted(answer["status"] for answer in answers) == [0, 0, 0, 0, 1]
+    assert replace(p, chunk=0).compute(b"\x03\x01abcdef") == ((3, 1, Status.UNKNOWN_TYPE), None)
+    chunks = [packet[2:] for packet in packets if packet[0] == 3 and len(packet) == 8]
+    dut = p.create()
+
+    async def source(ctx):
+        for packet in packets:
+            lengths = [{**beat, "length": len(packet)} for beat in beats(packet)]
+            await stream_put(ctx, dut.i, lengths, stall=random_stall(rng), rng=rng)
+
+    async def sink_codes(ctx):
+        got, _ = await stream_get(ctx, dut.o, 5, stall=0.4, rng=random.Random(seed), extra=50)
+        assert [beat["codes"] for beat in got] == [[7], [0], [1], [2], [3]]
+
+    async def sink_chunks(ctx):
+        got, _ = await stream_get(ctx, dut.w, 12, stall=0.5, rng=random.Random(seed + 1), extra=50)
+        assert got == [beat for chunk in chunks for beat in beats(chunk)]
+
+    async def sink_answers(ctx):
+        got, _ = await stream_get(ctx, dut.answers, len(answers), stall=0.7, rng=random.Random(~seed), extra=50)
+        assert got == answers, f"seed {seed}"
+
+    simulate(dut, source, sink_codes, sink_chunks, sink_answers)
 
 
 @pytest.mark.parametrize(("classes", "score_width"), [(1, 1), (3, 8), (10, 9), (2, 17), (300, 16)])
