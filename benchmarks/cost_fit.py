@@ -17,8 +17,8 @@ MEDIAN, TAIL = 0.05, 0.15
 _FLOOR = {"luts": 15.0, "ffs": 8.0, "cells": 15.0}
 
 
-#: What a feature of cells takes by its structure; the fit departs from that only for good reason. A carry of two bits of
-#: parity words is a LUT6 or two LUT4; a bit of a counter or sum is a LUT; on ECP5 a chain has ends and odd bits.
+#: What a feature of cells takes by its structure; the fit departs from that only for good reason. A carry of two bits
+#: of parity words is a LUT6 or two LUT4; a bit of a counter or sum is a LUT; on ECP5 a chain has ends and odd bits.
 _CELL = {"sum": 1.0, "tables": 1.0, "short": 1.0, "chain": 1.0, "double": 1.0, "parts": 0.0}
 _STRUCTURE = {
     "xilinx": _CELL | {"encoded": 0.5, "plain": 0.7},

@@ -255,5 +255,15 @@ class Planner:
                 continue
             used = found.cost.brams if name == "block RAMs" else area(found.cost)
             if used > have:
-                fewest.append(f"at least {used:,.0f} {name} are needed, {have:,.0f} allowed")
-        return f"no plan fits: {' and '.join(fewest) or 'logic and block RAMs cannot both be kept'}"
+                fewest.append((used, name, have))
+        if len(fewest) == 2:
+            # The fewest of each that go with what is allowed of the other.
+            (logic, name, have), (brams, _, allowed) = fewest
+            return (
+                f"no plan fits: {logic:,.0f} {name} with {allowed:,.0f} block RAMs are needed, or {brams:,} block RAMs "
+                f"with {have:,.0f} {name}"
+            )
+        if fewest:
+            used, name, have = fewest[0]
+            return f"no plan fits: at least {used:,.0f} {name} are needed, {have:,.0f} allowed"
+        return "no plan fits: logic and block RAMs cannot both be kept"
