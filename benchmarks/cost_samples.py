@@ -25,7 +25,7 @@ from signfold.hw.stream import QueueParameters
 from signfold.hw.threshold import ThresholdParameters
 from signfold.hw.window_parameters import WindowParameters
 from signfold.sim.random_conv import random_conv_network
-from signfold.sim.random_network import random_network, random_plan
+from signfold.sim.random_network import random_frames, random_network, random_plan
 from signfold.sw import zoo
 from signfold.sw.default_plan import default_plan
 from signfold.sw.errors import PlanError
@@ -230,13 +230,22 @@ def _useful(network: Network, plan: Plan) -> Plan:
     return replace(plan, layers=tuple(layers))
 
 
+def _alive(network: Network) -> Network:
+    """Return the network, unless a layer's codes are constants: synthesis removes all that comes before."""
+    frames = random_frames(np.random.default_rng(0), network, 64)
+    for name, value in network.trace(frames).items():
+        if network.types[name].kind == "code" and (value == value[:1]).all():
+            raise ValueError(f"node {name!r} must not be constant")
+    return network
+
+
 def _random_dense(rng, fabric):
-    network = random_network(rng, widest=int(rng.choice([24, 40])))
+    network = _alive(random_network(rng, widest=int(rng.choice([24, 40]))))
     return _lowered(network, _useful(network, random_plan(rng, network, hardwired=0, shared=0)), fabric)
 
 
 def _random_conv(rng, fabric):
-    network = random_conv_network(rng)
+    network = _alive(random_conv_network(rng))
     return _lowered(network, _useful(network, random_plan(rng, network, hardwired=0, shared=0)), fabric)
 
 

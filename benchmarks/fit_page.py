@@ -68,7 +68,10 @@ def entry(planner: Planner, device: Device, clock: float) -> tuple[str, str]:
         slow = planner.smallest(planner.search.intervals()[-1], limits)
     except PlanError as error:
         return f"no: {str(error).rpartition(': ')[2]}", ""
-    fast = planner.fastest(limits)
+    try:
+        fast = planner.fastest(limits)
+    except PlanError:
+        fast = slow
     return _cell(slow, device, clock), _cell(fast, device, clock)
 
 

@@ -204,7 +204,7 @@ class Planner:
     ) -> Planned:
         """Return what `best` finds, as an accelerator, with limits that leave room for the slack of its windows."""
         within = limits
-        for _ in range(5):
+        for _ in range(12):
             solution = best(within)
             if solution is None:
                 raise PlanError(refusal())
