@@ -68,13 +68,24 @@ class Engine(wiring.Component):
             with m.If(self.o.valid & self.o.ready & self.o.payload.last):
                 m.d.sync += turn.eq(Mux(turn == p.rows - 1, 0, turn + 1))
 
-        # Room in each queue that no pass has claimed yet.
-        claim = Mux(feeder.start, Mux(feeder.final, p.collector.final_beats, p.array.groups), 0)
+        # Room in each queue that no pass has claimed yet. Whether it is enough for a pass stands in a register: what it
+        # will be after either claim is compared before the claim is known.
+        need, final = p.array.groups, p.collector.final_beats
+        claim = Mux(feeder.start, Mux(feeder.final, final, need), 0)
         grants = []
         for r, queue in enumerate(queues):
             room = Signal(range(p.queue.depth + 1), init=p.queue.depth, name=f"room_{r}")
-            grants.append(room >= p.array.groups)
-            m.d.sync += room.eq(room + (queue.o.valid & queue.o.ready) - claim)
+            enough = Signal(init=p.queue.depth >= need, name=f"enough_{r}")
+            given = Signal(name=f"given_{r}")
+            after = {
+                claimed: Mux(given, room >= need + claimed - 1, room >= need + claimed) for claimed in (0, final, need)
+            }
+            m.d.comb += given.eq(queue.o.valid & queue.o.ready)
+            m.d.sync += [
+                room.eq(room + given - claim),
+                enough.eq(Mux(feeder.start, Mux(feeder.final, after[final], after[need]), after[0])),
+            ]
+            grants.append(enough)
         m.d.comb += feeder.grant.eq(Cat(grants).all())
         return m
 
