@@ -91,6 +91,11 @@ class ArrayParameters:
         """Cycles from a word at the input to the same word at the first cells."""
         return self.encoder.latency if self.encoded else 0
 
+    @property
+    def registers_weights(self) -> bool:
+        """Whether weights should come through a register: it fits into the cycles before the first cells."""
+        return self.lead > 0 and self.fabric.table_registers
+
     def column(self, j: int, r: int) -> ColumnParameters:
         """Return the parameters of column group `j`, from the left, of row `r`."""
         return ColumnParameters(self.cell, self.hop, j == 0, j == self.groups - 1, r == self.rows - 1)

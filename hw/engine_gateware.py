@@ -112,10 +112,12 @@ class Engine(wiring.Component):
     def _connect_weights(self, m, address, array):
         """Place one ROM a column group; the address travels beside the words."""
         p = self.parameters
-        address = delayed(m, address, p.array.lead, "address")
+        registers = int(p.array.registers_weights)
+        address = delayed(m, address, p.array.lead - registers, "address")
         for group, parameters in reversed(list(enumerate(p.weight_roms))):
             m.submodules[parameters.name] = rom = parameters.create()
-            m.d.comb += [rom.address.eq(address), array.weights[group].eq(rom.data)]
+            weights = delayed(m, rom.data, registers, f"weights_{group}")
+            m.d.comb += [rom.address.eq(address), array.weights[group].eq(weights)]
             travelling = Signal(len(address), name=f"address_{group}")
             m.d.sync += travelling.eq(address)
             address = travelling

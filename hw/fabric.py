@@ -21,6 +21,9 @@ class Fabric:
         Columns from which on an array that works on words as prefix parities is smaller, the encoder counted; 0: never.
     parity_radix : int
         Radix of the encoder: how deep its logic may be.
+    table_registers : bool
+        Block RAMs are slow and flip-flops idle: weights go through registers behind their tables, where the encoder
+        leaves a cycle for it.
     delays : tuple of float or None
         Nanoseconds of a path between two registers of a popcount: at its ends, and for each level. Fitted to nextpnr's
         reports of arrays of 64-bit words, for the slowest device that we build for (iCE40 UP5K, ECP5 speed grade 6).
@@ -35,6 +38,7 @@ class Fabric:
     lut_inputs: int = 0
     encode_columns: int = 0
     parity_radix: int = 8
+    table_registers: bool = False
     delays: tuple[float, float] | None = None
     counters: bool = False
     gated_chains: bool = False
@@ -47,7 +51,7 @@ FABRICS = {
         Fabric("plain", "any FPGA, or simulation"),
         Fabric("xilinx", "Xilinx 7-series and UltraScale (LUT6, CARRY4)", 6, 5, counters=True, gated_chains=True),
         Fabric("ice40", "Lattice iCE40 (LUT4, carry)", 4, 3, delays=(5.0, 5.0)),
-        Fabric("ecp5", "Lattice ECP5 (LUT4, CCU2C)", 4, 3, delays=(1.9, 1.5), gated_chains=True),
+        Fabric("ecp5", "Lattice ECP5 (LUT4, CCU2C)", 4, 3, delays=(1.9, 1.5), table_registers=True, gated_chains=True),
         Fabric("gowin", "Gowin GW1N and GW2A (LUT4, ALU)", 4, 3),
     )
 }

@@ -61,6 +61,8 @@ class LaneArrayParameters:
     latency = 1
     #: Cycles from a word at the input to the same word at the lanes.
     lead = 0
+    #: There is no time to register weights.
+    registers_weights = False
 
     @property
     def cell(self) -> CellParameters:

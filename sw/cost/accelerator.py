@@ -115,9 +115,12 @@ def engine_parts(
     room, address = depth.bit_length(), bits_of(shape.feeder.sequencer.addresses)
     unit = shape.units[0]
     delay = 0 if unit is None else (unit.bits if unit.kind == "threshold" else 1)
-    ffs = rows * (room + (delay if last else 0)) + bits_of(rows)
+    # Room in the queue and whether it is enough; the end of a position beside the units; whose turn it is.
+    ffs = rows * (room + 1 + (delay if last else 0)) + bits_of(rows)
     if shape.tables:
-        ffs += address * (getattr(array, "lead", 0) + array.groups - 1)
+        registers = int(array.registers_weights)
+        ffs += address * (array.lead - registers + array.groups - 1)
+        ffs += registers * sum(count * width for count, width, _, _ in shape.tables)
     features = {"one": 1, "room": rows * room}
     if rows > 1:
         features["turns"] = payload * (rows - 1)
