@@ -12,7 +12,7 @@ from pathlib import Path
 
 import counting
 
-from signfold.hw.shared import ModuleLibrary
+from signfold.hw.module_library import ModuleLibrary
 
 __all__ = ["SCRIPTS", "convert", "synthesize"]
 

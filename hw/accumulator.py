@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from signfold.hw.check import check_integer
 from signfold.hw.ecp5 import gated_sum_verilog
 from signfold.hw.fabric import FABRICS, Fabric
-from signfold.hw.shared import shared
+from signfold.hw.module_library import shared
 from signfold.hw.xilinx import addition_verilog
 
 __all__ = ["Accumulator", "AccumulatorParameters", "Addition", "AdditionParameters"]

@@ -31,12 +31,12 @@ class _Module:
 def canonical(rtlil: str, *, keep_modules: Collection[str] = (), keep_wires: Collection[str] = ()) -> str:
     r"""Bring a design into the form that its own text determines.
 
-    Amaranth writes one module an instance, except of what `signfold.hw.shared` shares. Here, of modules with the same
-    text after the same has been done to the modules inside them, the first is kept and instantiated in place of the
-    others. To that end second names of a net go, ports that have no name of their own are counted, and ports are
-    ordered (clock, reset, then by name), which also keeps a change in one module out of the text of others. Dots in
-    module names become double underscores, so that no module name needs an escape. Instances of what is no module of
-    the design, primitives of a fabric, stay as they are.
+    Amaranth writes one module an instance, except of what `signfold.hw.module_library` shares. Here, of modules with
+    the same text after the same has been done to the modules inside them, the first is kept and instantiated in place
+    of the others. To that end second names of a net go, ports that have no name of their own are counted, and ports
+    are ordered (clock, reset, then by name), which also keeps a change in one module out of the text of others. Dots
+    in module names become double underscores, so that no module name needs an escape. Instances of what is no module
+    of the design, primitives of a fabric, stay as they are.
 
     Parameters
     ----------

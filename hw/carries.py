@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_integer
-from signfold.hw.shared import shared
+from signfold.hw.module_library import shared
 from signfold.hw.xilinx import carries_verilog
 
 __all__ = ["Carries", "CarriesParameters"]

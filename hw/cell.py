@@ -9,9 +9,9 @@ from amaranth.lib.wiring import In, Out
 from signfold.hw.accumulator import AccumulatorParameters
 from signfold.hw.check import check_integer
 from signfold.hw.fabric import FABRICS, Fabric
+from signfold.hw.module_library import shared
 from signfold.hw.planes import PlaneParameters
 from signfold.hw.popcount import PopcountParameters
-from signfold.hw.shared import shared
 
 __all__ = ["Cell", "CellParameters"]
 

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from signfold.hw.cell import CellParameters
 from signfold.hw.check import check_integer
 from signfold.hw.delay import delayed
-from signfold.hw.shared import shared
+from signfold.hw.module_library import shared
 
 __all__ = ["Column", "ColumnParameters"]
 

@@ -1,25 +1,21 @@
 """Shared engine: several layers, one after another, on one array."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
 import numpy as np
 
-from signfold.hw.array import ArrayParameters
-from signfold.hw.check import check_identifier
-from signfold.hw.engine import EngineParameters
 from signfold.hw.ram import RamParameters
 from signfold.hw.rom import RomParameters
 from signfold.hw.shapes import beat_layout
 from signfold.hw.shared_drain import drain
 from signfold.hw.shared_gateware import SharedEngine
-from signfold.hw.shared_layer import SharedLayer
 from signfold.hw.shared_loader import LoaderParameters
 from signfold.hw.shared_loops import issue_loops, result_loops, write_loops
+from signfold.hw.shared_stage import SharedStage
 from signfold.hw.shared_thresholds import SharedThresholdParameters
 from signfold.hw.shared_timing import shared_timing
-from signfold.hw.stage import Stage
 from signfold.hw.stream import QueueParameters
 from signfold.hw.timing import Timing
 from signfold.hw.walk import WalkParameters
@@ -28,7 +24,7 @@ __all__ = ["SharedEngineParameters"]
 
 
 @dataclass(frozen=True, eq=False)
-class SharedEngineParameters(Stage):
+class SharedEngineParameters(SharedStage):
     """Layers that follow one another, and the array that computes them in turn.
 
     The layer at work reads one of two memories and fills the other; then they swap roles. While the last layer works,
@@ -51,136 +47,13 @@ class SharedEngineParameters(Stage):
         If a parameter is of the wrong kind or out of range, or layers do not fit one another; the message names it.
     """
 
-    name: str
-    layers: tuple[SharedLayer, ...]
-    loaded: int | None = None
-
-    kind = "shared"
-    serial = True
     #: Cycles from the issue of a word to the word at the array.
     DELAY = 2
 
     def __post_init__(self):
-        check_identifier("engine name", self.name)
-        if not self.layers:
-            raise ValueError("layers of a shared engine must hold at least one layer")
-        for key in ("cols", "simd", "hop", "stages", "fabric"):
-            for k, layer in enumerate(self.layers):
-                have, want = getattr(layer.engine, key), getattr(self.first, key)
-                if have != want:
-                    raise ValueError(
-                        f"{key} must be {want!r} in all layers of a shared engine, not {have!r} in layer {k}"
-                    )
-        for k, (before, after) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
-            if before.engine.thresholds is None:
-                raise ValueError(f"layer {k} of a shared engine must have thresholds, because another follows")
-            bits = before.engine.thresholds.shape[1].bit_length()
-            if bits != after.engine.planes.activation_bits:
-                raise ValueError(f"layer {k + 1} of a shared engine must read codes of {bits} bits")
-            elements = before.output_size[0] * before.output_size[1] * before.engine.channels
-            if elements != after.engine.input_elements or before.engine.channels != after.engine.inputs:
-                raise ValueError(f"layer {k + 1} of a shared engine must read what layer {k} gives")
-        if len(self.layers) > 1 and self.simd % self.lanes:
-            raise ValueError(f"hop must divide simd = {self.simd} on a shared engine, not {self.lanes!r}")
-        if self.layers[-1].pool is not None:
-            raise ValueError("the last layer of a shared engine must have no pooling")
-        if self.thresholds is None and not (self.last.border()[1] == self.last.origin).all():
-            raise ValueError("the last layer of a shared engine must have thresholds where it has zero padding")
+        super().__post_init__()
         # They refuse what cannot be written in time, and words that are too wide to be loaded.
         _ = self.drains, self.loader
-
-    @property
-    def first(self) -> EngineParameters:
-        """The first layer."""
-        return self.layers[0].engine
-
-    @property
-    def last(self) -> EngineParameters:
-        """The last layer."""
-        return self.layers[-1].engine
-
-    @property
-    def simd(self) -> int:
-        """Codes of a word."""
-        return self.first.simd
-
-    @property
-    def lanes(self) -> int:
-        """Codes or sums of an output beat."""
-        return self.first.hop
-
-    @property
-    def channels(self) -> int:
-        """Output channels of the last layer."""
-        return self.last.channels
-
-    @property
-    def thresholds(self) -> np.ndarray | None:
-        """Thresholds of the last layer."""
-        return self.last.thresholds
-
-    @property
-    def input_elements(self) -> int:
-        """Codes of a frame at the input."""
-        return self.first.input_elements
-
-    @property
-    def input_lanes(self) -> int:
-        """Codes of an input beat: a word, or a position where that is less."""
-        return min(self.simd, self.first.inputs)
-
-    @property
-    def input_bits(self) -> int:
-        """Width of an input code."""
-        return self.first.planes.activation_bits
-
-    @property
-    def input_beats(self) -> int:
-        """Beats of a frame at the input."""
-        return self.layers[0].plane_words
-
-    @property
-    def positions(self) -> int:
-        """Output positions of a frame, a packet each."""
-        return self.last.positions
-
-    @property
-    def output_size(self) -> tuple[int, int]:
-        """Output positions down and across."""
-        return self.layers[-1].size
-
-    @property
-    def output_bits(self) -> int:
-        """Bits of a code, or of an unsigned sum, of an output beat."""
-        return self.sum_width if self.thresholds is None else self.thresholds.shape[1].bit_length()
-
-    @property
-    def output_step(self) -> int:
-        """Step of the sums that go out."""
-        return self.last.step
-
-    @property
-    def origin(self) -> int:
-        """Origin of the sums that go out."""
-        return self.last.origin
-
-    @property
-    def largest_output(self) -> int:
-        """Largest code or sum that goes out."""
-        return self.last.largest if self.thresholds is None else super().largest_output
-
-    @cached_property
-    def array(self) -> ArrayParameters:
-        """Parameters of the array: its sums hold those of every layer."""
-        tops = [(layer.engine.words * layer.engine.planes.top, layer.engine.planes) for layer in self.layers]
-        planes = max((planes for _, planes in tops), key=lambda planes: planes.top)
-        words = max(-(-top // planes.top) for top, _ in tops)
-        return replace(self.first.array, words=max(words, self.first.array.groups), planes=planes)
-
-    @property
-    def sum_width(self) -> int:
-        """Width of a count."""
-        return self.array.cell.sum_width
 
     @cached_property
     def units(self) -> SharedThresholdParameters | None:
@@ -251,11 +124,6 @@ class SharedEngineParameters(Stage):
         return () if self.loaded is None else self.weight_tables
 
     @property
-    def span(self) -> int:
-        """Layers of the network that the stage computes, poolings included."""
-        return sum(1 if layer.pool is None else 2 for layer in self.layers)
-
-    @property
     def roms(self) -> tuple[RomParameters, ...]:
         """All tables of the engine."""
         return (*(self.weight_tables if self.loaded is None else ()), *(() if self.units is None else self.units.roms))
@@ -318,12 +186,6 @@ class SharedEngineParameters(Stage):
         """Cycles from one frame to the next without back-pressure, where input comes as fast as it is taken."""
         inner = sum(layer.cycles + cycles - 1 for layer, (cycles, _) in zip(self.layers, self.drains, strict=False))
         return inner + max(self.layers[-1].cycles, self.input_beats * self.input_bits)
-
-    def compute(self, codes: np.ndarray) -> np.ndarray:
-        """Return codes, or sums as they go out, of the last layer; see `Stage`."""
-        for layer in self.layers:
-            codes = layer.compute(codes)
-        return codes
 
     def timing(self, source: Timing) -> Timing:
         """Yield the cycles at which output beats become available; see `signfold.hw.timing`."""

@@ -9,8 +9,8 @@ from amaranth._toolchain.yosys import find_yosys
 from amaranth.hdl import Elaboratable
 
 from signfold.hw.canonical import canonical
+from signfold.hw.module_library import ModuleLibrary
 from signfold.hw.rom import RomParameters
-from signfold.hw.shared import ModuleLibrary
 
 __all__ = ["LINT_WAIVERS", "MEMORY_DIRECTORY_MACRO", "MEMORY_MACRO", "SYNTHESIS_MACRO", "convert"]
 

@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out
 from signfold.hw.array import ArrayParameters
 from signfold.hw.canonical import canonical
 from signfold.hw.fabric import FABRICS
-from signfold.hw.shared import ModuleLibrary, shared
+from signfold.hw.module_library import ModuleLibrary, shared
 from signfold.hw.verilog import convert
 
 

@@ -1,4 +1,4 @@
-"""Shared modules: a component that occurs many times is converted once and instantiated by name."""
+"""Module library: a component that occurs many times is converted once and instantiated by name."""
 
 import re
 from collections.abc import Callable
