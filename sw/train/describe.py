@@ -1,67 +1,13 @@
 """A topology and its options laid out as the layer list that a checkpoint stores. Free of torch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from signfold.sw.train.style import FIRST, HEADS, PADS, POOL_ORDERS, WEIGHTS, Style
 from signfold.sw.train.topologies import Conv, GlobalPool, Pool, Step
 
 __all__ = ["FIRST", "HEADS", "PADS", "POOL_ORDERS", "WEIGHTS", "Style", "describe"]
-
-#: What follows the last layer with weights: one scale common to all classes, or batch normalization a class.
-HEADS = ("scale", "batchnorm")
-
-#: What the first layer reads: bits at thresholds, or the pixels themselves.
-FIRST = ("bits", "codes")
-
-#: What stands in the padded places of convolutions: the real number 0, or what the lowest or highest code stands for.
-PADS = ("zero", "low", "high")
-
-#: Whether pooling comes before batch normalization or after the activation.
-POOL_ORDERS = ("before", "after")
-
-#: Weights by name: bits, or three levels.
-WEIGHTS = ("1", "2", "3", "4", "5", "6", "7", "8", "ternary")
-
-#: Added to variances; stored in every layer, so that files do not depend on this constant.
-EPSILON = 1e-5
-
-#: Ternary weights are 0 up to this share of the layer's mean magnitude (arXiv:1605.04711).
-TERNARY_DELTA = 0.7
-
-
-@dataclass(frozen=True)
-class Style:
-    """Everything about layers that a topology leaves open.
-
-    Attributes
-    ----------
-    head : str
-        One of `HEADS`.
-    weights, first_weights, last_weights : str
-        One of `WEIGHTS`: hidden layers, the first one, the classifier.
-    activations : int
-        Bits of an activation, 1 to 8; one bit is the sign.
-    signed : bool
-        Whether activations of several bits stand for -1..1 instead of 0..1.
-    pad : str
-        One of `PADS`.
-    pool : str
-        One of `POOL_ORDERS`.
-    thresholds : tuple of int or None
-        Thresholds of the pixels; None: the first layer reads the pixels themselves.
-    """
-
-    head: str = "scale"
-    weights: str = "1"
-    first_weights: str = "1"
-    last_weights: str = "1"
-    activations: int = 1
-    signed: bool = False
-    pad: str = "zero"
-    pool: str = "before"
-    thresholds: tuple[int, ...] | None = None
 
 
 def describe(
@@ -158,19 +104,14 @@ class _Builder:
 
     def _head(self) -> list[dict[str, Any]]:
         if self._style.head == "batchnorm":
-            self._layers.append({"kind": "batchnorm", "name": f"norm{self._index}", "eps": EPSILON})
+            self._layers.append(self._style.norm_entry("batchnorm", f"norm{self._index}"))
         else:
             self._layers.append({"kind": "scale", "name": "scale"})
         return self._layers
 
     def _weights(self, last: bool = False) -> dict[str, Any]:
         style = self._style
-        weights = style.last_weights if last else style.weights if self._index else style.first_weights
-        if weights == "1":
-            return {}
-        if weights == "ternary":
-            return {"weights": {"levels": 3, "method": "ternary", "delta": TERNARY_DELTA}}
-        return {"weights": {"levels": 1 << int(weights), "method": "dorefa"}}
+        return style.weight_entry(style.last_weights if last else style.weights if self._index else style.first_weights)
 
     def _dense(self, channels: int, weights: dict[str, Any]) -> None:
         entry = {"kind": "dense", "name": f"dense{self._index}", "in": prod(self._shape), "out": channels}
@@ -183,6 +124,8 @@ class _Builder:
         pads: dict[str, Any] = {"zero": "zero", "low": {"code": 0}, "high": {"code": self._high}}
         entry |= self._window(name, step) | {"pad": pads[self._style.pad] if step.padding else "zero"}
         entry |= {"groups": 1 if step.channels is not None else incoming}
+        if self._style.k_map and self._index and not last:
+            entry |= {"k_map": True}
         self._layers.append(entry | self._weights(last))
         self._shape = (entry["out"], *self._shape[1:])
 
@@ -191,11 +134,15 @@ class _Builder:
         self._layers.append({"kind": step.kind, "name": name} | self._window(name, step))
 
     def _norm(self) -> None:
-        entry = {"kind": "batchnorm_sign", "name": f"norm{self._index}", "eps": EPSILON}
-        if self._style.activations > 1:
-            entry |= {"kind": "batchnorm_quant", "bits": self._style.activations, "signed": self._style.signed}
-        self._layers.append(entry)
-        self._high = (1 << self._style.activations) - 1
+        style = self._style
+        if style.activation == "decoupled":
+            # Each sum feeds a pair of bits, which normalize it for themselves.
+            name = self._layers[-1]["name"]
+            self._layers.append({"kind": "concat", "name": f"pair{self._index}", "inputs": [name, name]})
+            self._shape = (2 * self._shape[0], *self._shape[1:])
+        kind, choices = style.activation_entry()
+        self._layers.append(style.norm_entry(f"batchnorm_{kind}", f"norm{self._index}") | choices)
+        self._high = style.highest_code
 
     def _window(self, name: str, step: Conv | Pool) -> dict[str, Any]:
         """Move a window over the picture: its entries in the list, and the shape that it leaves."""
