@@ -13,93 +13,16 @@ from signfold.hw.verilog import MEMORY_MACRO
 from signfold.sim.compare import compare_results, first_wrong_frame, measure_timing
 from signfold.sim.job import Job, JobResult, Tap
 from signfold.sim.native import NativeHarness
+from signfold.sim.network_shape import network_shape
 from signfold.sim.runner import run_bench
+from signfold.sim.simulation import HARNESSES, Options, Report
 from signfold.sw.errors import ImageError
 from signfold.sw.generate import BUILD_FOLDER, Artefacts
 from signfold.sw.images import read_images
 from signfold.sw.lower import stream_order
-from signfold.sw.network import Conv, Dense, Network, Node, Threshold
-from signfold.sw.network.nodes import Pool
+from signfold.sw.network import Network
 
 __all__ = ["HARNESSES", "Options", "Report", "simulate"]
-
-#: Harnesses; the first is the default.
-HARNESSES = ("native", "cocotb")
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to simulate.
-
-    Parameters
-    ----------
-    harness : str
-        "native": compiled, for thousands of frames. "cocotb": every stage is watched.
-    simulator : str
-        Simulator of the cocotb bench, "verilator" or "icarus".
-    seed : int
-        Seed of the stalls.
-    stall_in, stall_out : float
-        Probability that the source and the sink pause in a cycle. Without any, latency and interval are measured and
-        held to the prediction.
-    memory : pathlib.Path, optional
-        Folder with `.mem` files for the ROMs; by default they hold what stands in the Verilog.
-    wave : bool
-        Write a waveform (cocotb): VCD from Verilator, FST from Icarus.
-    verilog : tuple of pathlib.Path
-        Design files instead of the generated one, such as a netlist; they have no stages to watch.
-    build : pathlib.Path, optional
-        Folder for builds; by default `build` in the generated folder.
-    """
-
-    harness: str = "native"
-    simulator: str = "verilator"
-    seed: int = 0
-    stall_in: float = 0.0
-    stall_out: float = 0.0
-    memory: Path | None = None
-    wave: bool = False
-    verilog: tuple[Path, ...] = ()
-    build: Path | None = None
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        if self.harness not in HARNESSES:
-            raise ValueError(f"harness must be one of {', '.join(HARNESSES)}, not {self.harness!r}")
-        for name in ("stall_in", "stall_out"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 0 and below 1, not {getattr(self, name)!r}")
-
-
-@dataclass(frozen=True)
-class Report:
-    """A simulation whose every result equals the network's.
-
-    Parameters
-    ----------
-    scores, classes : numpy.ndarray
-        Results, frames x classes and frames.
-    cycles : int
-        From the first input transfer to the last output transfer.
-    latency, interval : int or None
-        As measured, equal to the prediction; None where they were not measured: with stalls, or the interval with too
-        few frames.
-    seconds : float
-        Wall time of the simulation, without building.
-    build_seconds : float
-        Wall time of building.
-    wave : pathlib.Path or None
-        The waveform.
-    """
-
-    scores: np.ndarray
-    classes: np.ndarray
-    cycles: int
-    latency: int | None
-    interval: int | None
-    seconds: float
-    build_seconds: float
-    wave: Path | None = None
 
 
 def simulate(
@@ -149,31 +72,12 @@ def simulate(
         read_images(artefacts.image_map, options.memory, verify=False)
     elif network is not None and network.content_hash != artefacts.network.content_hash:
         raise ImageError("another network's results can only be expected with its images as memory")
-    if network is not None and _shape(network) != _shape(artefacts.network):
+    if network is not None and network_shape(network) != network_shape(artefacts.network):
         raise ImageError(
-            f"the expected network must have the shape of the generated one, {_shape(artefacts.network)}, "
-            f"not {_shape(network)}"
+            f"the expected network must have the shape of the generated one, {network_shape(artefacts.network)}, "
+            f"not {network_shape(network)}"
         )
     return _Simulation(artefacts, options, network or artefacts.network, progress).run(frames)
-
-
-def _shape(network: Network) -> str:
-    """Say what two networks must share to run on one accelerator, but for what is wired into the logic."""
-    values = (f"{_geometry(node)} {'x'.join(map(str, network.types[node.name].shape))}" for node in network.nodes)
-    shape = "x".join(map(str, network.input.shape))
-    return f"{shape} codes of {network.input.bits} bits, {', '.join(values)}"
-
-
-def _geometry(node: Node) -> str:
-    """Say what of a node is wired into the logic."""
-    wired = [str(node.levels)] if isinstance(node, (Conv, Dense, Threshold)) else []
-    if isinstance(node, (Conv, Pool)):
-        pairs = [node.kernel, node.stride, node.padding]
-        wired += ["x".join(map(str, numbers)) for numbers in pairs]
-        wired += [f"pad {node.pad}"] if isinstance(node, Conv) else []
-    if isinstance(node, Threshold) and node.inverted is not None:
-        wired.append("inverted")
-    return f"{node.op} ({', '.join(wired)})" if wired else node.op
 
 
 @dataclass(frozen=True)
