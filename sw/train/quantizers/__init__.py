@@ -1,0 +1,1 @@
+"""Quantizers of weights, activations and gradients, composed of estimators."""
