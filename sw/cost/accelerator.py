@@ -10,15 +10,19 @@ from signfold.hw.array import ArrayParameters
 from signfold.hw.collector import CollectorParameters
 from signfold.hw.engine_core import EngineCore
 from signfold.hw.feeder import FeederParameters
+from signfold.hw.hardwired import HardwiredParameters
 from signfold.hw.host_link import HostLinkParameters
 from signfold.hw.lane_array import LaneArrayParameters
+from signfold.hw.shared_engine import SharedEngineParameters
 from signfold.hw.stream import QueueParameters
 from signfold.hw.threshold_stage import ThresholdStageParameters
 from signfold.sw.cost.cells import array_parts, lane_parts
 from signfold.sw.cost.feeder import feeder_parts, queue_parts
+from signfold.sw.cost.hardwired import hardwired_parts
 from signfold.sw.cost.link import link_parts
 from signfold.sw.cost.model import Cost, cost_model
 from signfold.sw.cost.part import Part, bits_of, table_part
+from signfold.sw.cost.shared import shared_parts
 from signfold.sw.cost.units import UnitShape, collector_part, in_block, part_functions, rom_part, unit_parts, unit_shape
 
 __all__ = ["EngineShape", "component_parts", "engine_parts", "engine_shape", "predict", "predict_stages"]
@@ -150,6 +154,10 @@ def component_parts(parameters, fabric: str, *, last: bool = True) -> list[Part]
         return engine_parts(engine_shape(parameters), fabric, parameters, last=last)
     if isinstance(parameters, ThresholdStageParameters):
         return _threshold_stage(parameters, fabric, last)
+    if isinstance(parameters, HardwiredParameters):
+        return hardwired_parts(parameters, fabric, last)
+    if isinstance(parameters, SharedEngineParameters):
+        return shared_parts(parameters, fabric)
     if isinstance(parameters, ArrayParameters):
         return array_parts(parameters)
     if isinstance(parameters, LaneArrayParameters):

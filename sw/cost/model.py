@@ -12,6 +12,8 @@ __all__ = ["FABRICS", "Cost", "CostModel", "cost_model"]
 
 #: Fabrics that there is a model of.
 FABRICS = ("ecp5", "ice40", "xilinx")
+#: Coefficients of each kind of part.
+_TABLES = ("luts", "ffs", "cells")
 
 
 @dataclass(frozen=True)
@@ -98,5 +100,10 @@ def cost_model(fabric: str) -> CostModel:
     """
     if fabric not in FABRICS:
         raise ValueError(f"fabric must be one of {', '.join(FABRICS)}, not {fabric!r}")
-    content = json.loads(files("signfold.sw.cost").joinpath("coefficients.json").read_text())["fabrics"][fabric]
-    return CostModel(fabric, content["luts"], content["ffs"], content["cells"])
+    # Shared engines and hardwired layers are fitted by themselves, after what other stages are made of.
+    contents = [
+        json.loads(files("signfold.sw.cost").joinpath(name).read_text())["fabrics"].get(fabric, {})
+        for name in ("coefficients.json", "stages.json")
+    ]
+    tables = [{k: v for content in contents for k, v in content.get(name, {}).items()} for name in _TABLES]
+    return CostModel(fabric, *tables)
