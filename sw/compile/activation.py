@@ -1,17 +1,19 @@
 """Activations: the step functions that turn real numbers into codes, and what a code stands for.
 
-``sign`` gives a bit, 1 where ``y >= 0``, that stands for +1 or -1. The others are those of DoReFa (arXiv:1606.06160):
-clip, then round to one of ``levels + 1`` equally spaced values, halves to the even code as frameworks do. Codes of
-``unsigned`` stand for 0 to 1, codes of ``signed`` for -1 to 1.
+``sign`` gives a bit, 1 where ``y >= 0``, that stands for +1 or -1, times a trained scale if there is one. The others
+are those of DoReFa (arXiv:1606.06160): clip, then round to one of ``levels + 1`` equally spaced values, halves to the
+even code as frameworks do. Codes of ``unsigned`` stand for 0 to 1, codes of ``signed`` for -1 to 1. ``unsigned`` with 2
+levels is BinaryDuo's coupled activation 0, 1/2, 1 (arXiv:2002.06517): codes of two bits, of which 3 never occurs.
 """
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isfinite
 
 from signfold.sw.errors import CompileError
 from signfold.sw.network.types import is_int, shown
 
-__all__ = ["SIGN", "Activation", "rounding"]
+__all__ = ["SIGN", "Activation", "rounding", "scaled_sign"]
 
 
 @dataclass(frozen=True)
@@ -23,16 +25,29 @@ class Activation:
     kind : {"sign", "unsigned", "signed"}
         See the module; ``sign`` has one level.
     levels : int
-        Codes are 0 to `levels`, 1 to 255, one less than a power of two.
+        Codes are 0 to `levels`, 1 to 255.
+    scale : float, default: 1.0
+        What signs are multiplied by, not 0. Where it is negative the integer network has the opposite bits.
     """
 
     kind: str
     levels: int
+    scale: float = 1.0
 
     @property
     def bits(self) -> int:
         """Width of a code."""
         return self.levels.bit_length()
+
+    @property
+    def top(self) -> int:
+        """Highest code of so many bits: v is the odd integer ``2*code - top``."""
+        return (1 << self.bits) - 1
+
+    @property
+    def complemented(self) -> bool:
+        """Whether the integer network has the code ``top - code``."""
+        return self.scale < 0
 
     def step(self, level: int) -> tuple[Fraction, bool]:
         """Return where the code becomes at least `level`, 1 to `levels`, and whether it does so at that very number.
@@ -48,24 +63,41 @@ class Activation:
 
     @property
     def offset(self) -> int:
-        """The c of ``real = (v + c)/d``, v the odd integer ``2*code - levels``."""
-        return self.levels if self.kind == "unsigned" else 0
+        """The c of ``real = (v + c)/d``, v the odd integer ``2*code - top`` of the integer network's code."""
+        return {"sign": 0, "unsigned": self.top, "signed": self.top - self.levels}[self.kind]
 
     @property
-    def divisor(self) -> int:
-        """The d of ``real = (v + c)/d``."""
-        return {"sign": 1, "unsigned": 2 * self.levels, "signed": self.levels}[self.kind]
+    def divisor(self) -> Fraction:
+        """The d of ``real = (v + c)/d``, positive."""
+        return {"sign": 1, "unsigned": 2 * self.levels, "signed": self.levels}[self.kind] / abs(Fraction(self.scale))
 
 
 #: One bit by the sign, sign(0) = +1.
 SIGN = Activation("sign", 1)
 
 
-def rounding(name: str, bits: object, signed: object) -> Activation:
-    """Return the rounding activation of `bits` bits; `name` is that of the layer, for the error."""
+def rounding(name: str, bits: object, signed: object, levels: object = None) -> Activation:
+    """Return the rounding activation of `bits` bits, or of `levels` values; `name` is the layer's, for the error."""
+    if levels is not None:
+        if levels != 3 or signed is not False or bits is not None or not is_int(levels):
+            raise CompileError(
+                f"layer {shown(name)}: levels must be 3 without bits and with signed false, not {shown(levels)} with "
+                f"bits {shown(bits)} and signed {shown(signed)}"
+            )
+        return Activation("unsigned", 2)
     if not is_int(bits) or not 1 <= bits <= 8 or not isinstance(signed, bool):
         raise CompileError(
             f"layer {shown(name)}: bits must be from 1 to 8 and signed true or false, not {shown(bits)} and "
             f"{shown(signed)}"
         )
     return Activation("signed" if signed else "unsigned", (1 << bits) - 1)
+
+
+def scaled_sign(name: str, scale: float) -> Activation:
+    """Return the sign times a trained number; `name` is the layer's, for the error."""
+    if scale == 0 or not isfinite(scale):
+        raise CompileError(
+            f"layer {shown(name)}: scale is {scale!r}, must be finite and not 0: all its values would be the same; "
+            f"allowed: training with less weight on scales, or from another seed"
+        )
+    return Activation("sign", 1, scale)

@@ -5,6 +5,8 @@ The documented formula is that of framework kernels for inference, each operatio
     slope = gamma * (1 / sqrt(variance + eps))
     shift = beta - mean * slope
     y     = s * slope + shift
+
+Shift-based batch normalization is ``y = (s - mean) * gamma + beta``. A static shift is added to y.
 """
 
 import importlib.util
@@ -15,7 +17,7 @@ import numpy as np
 from signfold.sw.compile.activation import Activation
 from signfold.sw.compile.float_layers import BatchNorm
 
-__all__ = ["FORMULA", "Evaluator", "choose_evaluator", "evaluate_formula", "round_codes"]
+__all__ = ["FORMULA", "Evaluator", "add_shift", "choose_evaluator", "evaluate_formula", "round_codes"]
 
 #: Name of the documented formula in reports.
 FORMULA = "formula"
@@ -40,9 +42,16 @@ def evaluate_formula(norm: BatchNorm, sums: np.ndarray) -> np.ndarray:
         float32 ``[n, channels]``; overflows give infinities and NaN, as they would in a framework.
     """
     with np.errstate(all="ignore"):
+        if norm.powers is not None:
+            return add_shift(norm, (sums - norm.mean) * norm.gamma + norm.beta)
         slope = norm.gamma * (np.float32(1) / np.sqrt(norm.variance + np.float32(norm.eps)))
         shift = norm.beta - norm.mean * slope
-        return sums * slope + shift
+        return add_shift(norm, sums * slope + shift)
+
+
+def add_shift(norm: BatchNorm, values: np.ndarray) -> np.ndarray:
+    """Add the static shift of a layer to float32 values ``[n, channels]``, if it has one."""
+    return values if norm.shift is None else values + norm.shift
 
 
 def round_codes(activation: Activation, values: np.ndarray) -> np.ndarray:

@@ -1,15 +1,16 @@
 """Pass: a chain of float layers becomes integer nodes; batch normalization and activation become thresholds, exactly.
 
-Sums x of a channel stand for ``(x + offset)/divisor`` (see `meaning`), so a level of its code is reached where
+Sums x of a channel stand for ``scale*(x + offset)/divisor`` (see `meaning`), so a level of its code is reached where
 
-    gamma*((x + offset)/divisor - mean)/sqrt(v) + beta >= b        with v = variance + eps
+    gamma*(scale*(x + offset)/divisor - mean)/sqrt(v) + beta >= b        with v = variance + eps
 
 b the level's step (or ``> b``, where a half rounds down). All parameters are rational, so the smallest such x is the
 ceiling of ``p + q*sqrt(v)`` with rational p and q, found by an integer root: nothing is rounded.
 
 A negative gamma reverses the comparison. The channel's own weights are negated, which negates x, and ">=" stays; where
 a maximum was taken of the sums, or there are no weights, the thresholds are those of the complement and the channel is
-inverted.
+inverted. A negative scale of weights negates them before anything else reads their sums. An activation of negative
+scale gives inverted channels: the opposite bits, times a positive scale.
 """
 
 from collections.abc import Mapping
@@ -44,12 +45,14 @@ MAX_BITS = 8
 class Folded:
     """Nodes up to the last sums, and what these stand for.
 
-    `sums` says of each batch normalization by name what the sums that it reads stand for, before any flip.
+    `sums` says of each batch normalization by name what the sums that it reads stand for, before any flip for a
+    negative gamma; `flips` which of its channels are flipped for that.
     """
 
     nodes: tuple[Node, ...]
     meaning: Meaning
     sums: Mapping[str, Meaning]
+    flips: Mapping[str, np.ndarray]
 
 
 def ceiling(rational: Fraction, factor: Fraction, square: Fraction, *, inclusive: bool = True) -> int:
@@ -88,23 +91,28 @@ def fold_norm(
     numpy.ndarray
         bool ``[channels]``: gamma is negative: flip the channel's weights or, when `pooled`, invert it.
     numpy.ndarray
-        int64 ``[channels, levels]``: canonical thresholds, of the flipped sums.
+        int64 ``[channels, levels]``: canonical thresholds, of the flipped sums; as many levels as codes of that width
+        have.
     """
     activation = norm.activation
     steps = [activation.step(level) for level in range(1, activation.levels + 1)]
     beyond = value.high + value.step
-    thresholds = np.empty((norm.channels, len(steps)), np.int64)
+    # Codes above the highest that occurs are never reached.
+    thresholds = np.full((norm.channels, activation.top), beyond, np.int64)
     for channel in range(norm.channels):
-        gamma, beta, mean, variance = (
-            Fraction(float(values[channel])) for values in (norm.gamma, norm.beta, norm.mean, norm.variance)
-        )
-        if gamma == 0:
-            reached = [beta >= step if inclusive else beta > step for step, inclusive in steps]
-            thresholds[channel] = [value.low if met else beyond for met in reached]
+        gamma, beta, mean, spread = norm.exact(channel)
+        scale = meaning.scale(channel)
+        if pooled and gamma < 0:
+            thresholds[channel, : activation.top - len(steps)] = value.low
+        if gamma == 0 or scale == 0:
+            # beta - gamma*mean/sqrt(spread) reaches a step, whatever the sum.
+            met = sum(ceiling(gamma * mean, step - beta, spread, inclusive=inclusive) <= 0 for step, inclusive in steps)
+            met = activation.top - met if pooled and gamma < 0 else met
+            thresholds[channel] = [value.low] * met + [beyond] * (activation.top - met)
             continue
-        spread = variance + Fraction(norm.eps)
-        center = meaning.divisor * mean - meaning.offset(channel)
-        slope = meaning.divisor / abs(gamma)
+        divisor = meaning.divisor / scale
+        center = divisor * mean - meaning.offset(channel)
+        slope = divisor / abs(gamma)
         for level, (step, inclusive) in enumerate(steps):
             reach = slope * (step - beta)
             if gamma > 0:
@@ -114,7 +122,7 @@ def fold_norm(
             else:
                 # Reached up to center - reach*sqrt(spread); the complement begins just above, or there.
                 first = ceiling(center, -reach, spread, inclusive=not inclusive)
-                level = len(steps) - 1 - level
+                level = activation.top - 1 - level
             # The first value of the type that is at least as large.
             first = value.low + -(-(first - value.low) // value.step) * value.step
             thresholds[channel, level] = min(max(first, value.low), beyond)
@@ -134,7 +142,7 @@ def fold_body(network: FloatNetwork) -> Folded:
     folder = _Folder(network)
     for layer in network.body:
         folder.add(layer)
-    return Folded(tuple(folder.nodes), folder.meaning, folder.sums)
+    return Folded(tuple(folder.nodes), folder.meaning, folder.sums, folder.flips)
 
 
 class _Folder:
@@ -147,9 +155,11 @@ class _Folder:
         self._value = network.input.value
         self._linear: int | None = None  # node whose weights negate the sums
         self._recoded = False
+        self._complemented = False  # the codes are the complement of the checkpoint's
         self.nodes: list[Node] = []
         self.meaning = Meaning()
         self.sums: dict[str, Meaning] = {}
+        self.flips: dict[str, np.ndarray] = {}
 
     def add(self, layer: FloatLayer) -> None:
         """Append what `layer` becomes."""
@@ -180,15 +190,18 @@ class _Folder:
         if self._recoded:
             self._recode(layer)
         meaning = weighted(layer, self.meaning, self._value.shape)
+        weights = _flipped(layer.codes, layer.levels, layer.negative)
         if isinstance(layer, FloatDense):
-            node: Node = Dense(layer.name, self._source, layer.codes, layer.levels)
+            node: Node = Dense(layer.name, self._source, weights, layer.levels)
         else:
             padding, pad = (0, 0, 0, 0), None
             if layer.window.reaches_padding(self._value.shape[1:]):
                 padding = layer.window.padding
-                pad = code_for_pads(layer, self.meaning, self._value, recoded=self._recoded)
+                pad = code_for_pads(
+                    layer, self.meaning, self._value, recoded=self._recoded, complemented=self._complemented
+                )
             node = Conv(
-                layer.name, self._source, layer.codes, layer.window.stride, padding, pad, layer.groups, layer.levels
+                layer.name, self._source, weights, layer.window.stride, padding, pad, layer.groups, layer.levels
             )
         self._append(node, meaning)
         self._linear = len(self.nodes) - 1
@@ -208,14 +221,13 @@ class _Folder:
         self.sums[layer.name] = self.meaning
         pooled = self._linear is None
         negative, thresholds = fold_norm(layer, self.meaning, self._value, pooled=pooled)
-        if pooled:
-            node = Threshold(layer.name, self._source, thresholds, negative if negative.any() else None)
-        else:
+        self._complemented = layer.activation.complemented
+        inverted = (negative if pooled else np.zeros_like(negative)) ^ self._complemented
+        if not pooled:
             linear = self.nodes[self._linear]
-            weights = linear.weights.copy()
-            weights[negative] = (linear.levels - 1) - weights[negative]
-            self.nodes[self._linear] = replace(linear, weights=weights)
-            node = Threshold(layer.name, self._source, thresholds)
+            self.nodes[self._linear] = replace(linear, weights=_flipped(linear.weights, linear.levels, negative))
+        self.flips[layer.name] = np.zeros_like(negative) if pooled else negative
+        node = Threshold(layer.name, self._source, thresholds, inverted if inverted.any() else None)
         self._append(node, of_activation(layer.activation))
         self._linear = None
 
@@ -238,3 +250,10 @@ class _Folder:
             codes += "'"
         self._names.add(codes)
         self._append(Threshold(codes, name, thresholds), recoded(self.meaning, value, levels))
+
+
+def _flipped(codes: np.ndarray, levels: int, channels: np.ndarray) -> np.ndarray:
+    """Return weight codes with those of some channels negated."""
+    codes = codes.copy()
+    codes[channels] = (levels - 1) - codes[channels]
+    return codes

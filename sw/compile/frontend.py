@@ -1,11 +1,17 @@
-"""Pass: a checkpoint's layer list and tensors become the float network; whatever is not understood is refused."""
+"""Pass: a checkpoint's layer list and tensors become the float network; whatever is not understood is refused.
 
-from collections.abc import Mapping
+The list may be a graph, each entry saying what it reads; what compiles is a chain, with the one exception of sums that
+are joined with themselves (`copies`). A `batchnorm`, perhaps a `hardtanh`, and a `sign` or `quant` after it are one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from signfold.sw.compile.activation import SIGN, rounding
+from signfold.sw.compile.activation import SIGN, Activation, rounding, scaled_sign
 from signfold.sw.compile.checkpoint import StoredModel
+from signfold.sw.compile.copies import copy_sums
 from signfold.sw.compile.float_layers import (
     AveragePooling,
     BatchNorm,
@@ -16,9 +22,10 @@ from signfold.sw.compile.float_layers import (
     PixelThresholds,
 )
 from signfold.sw.compile.float_network import FloatNetwork
-from signfold.sw.compile.linear_layers import FloatConv, FloatDense
+from signfold.sw.compile.linear_layers import FloatConv, FloatDense, LinearLayer
+from signfold.sw.compile.refusals import KINDS, refuse, refuse_choices, refuse_weights
 from signfold.sw.compile.window import Window
-from signfold.sw.errors import CheckpointError, NetworkError
+from signfold.sw.errors import CheckpointError, CompileError, NetworkError
 from signfold.sw.network import InputType
 from signfold.sw.network.types import is_int, shown
 
@@ -26,6 +33,15 @@ __all__ = ["import_model"]
 
 #: Parameters of batch normalization by the names of their tensors.
 _NORM = {"gamma": "weight", "beta": "bias", "mean": "running_mean", "variance": "running_var"}
+#: The same of shift-based batch normalization.
+_SHIFT_NORM = {"weight": "weight", "beta": "bias", "mean": "running_mean", "deviation": "running_istd"}
+
+#: Methods that make weights, by the number of their values; those in `refusals` are not among them.
+_METHODS = {2: ("sign", "stochastic", "bitwise", "libra", "wsd"), 3: ("ternary", "bitwise", "ternary-connect")}
+#: What may multiply weights.
+_SCALES = ("channel", "layer", "shift", "trained")
+#: Tensors that only training reads.
+_TRAINING_ONLY = ("shift",)
 
 
 def import_model(model: StoredModel) -> FloatNetwork:
@@ -36,15 +52,16 @@ def import_model(model: StoredModel) -> FloatNetwork:
     CheckpointError
         A layer is unknown or its entry impossible, or a tensor missing, of the wrong type or shape, or not used: named.
     CompileError
-        A parameter is not finite, a variance is impossible, or layers do not fit together.
+        A parameter is not finite, a variance is impossible, layers do not fit together, or one does not compile.
     """
     entries = model.description.get("layers")
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise CheckpointError(f"model: layers must be a list of objects, not {shown(entries)}")
     reader = _LayerReader(model.tensors)
-    layers = [reader.layer(position, entry) for position, entry in enumerate(entries)]
+    for position, entry in enumerate(entries):
+        reader.read(position, entry, entries[position + 1 :])
     reader.finish()
-    return FloatNetwork(_input(model.description.get("input")), tuple(layers))
+    return FloatNetwork(_input(model.description.get("input")), tuple(reader.layers))
 
 
 def _input(entry: object) -> InputType:
@@ -62,14 +79,47 @@ class _LayerReader:
     def __init__(self, tensors: Mapping[str, np.ndarray]) -> None:
         self._tensors = dict(tensors)
         self._names: set[str] = set()
+        self._last = "input"
+        self._norm_before: BatchNorm | None = None  # waits for the activation after it
+        self.layers: list[FloatLayer] = []
 
-    def layer(self, position: int, entry: Mapping[str, object]) -> FloatLayer:
-        """Read one entry."""
+    def read(self, position: int, entry: Mapping[str, object], later: Sequence[Mapping[str, object]]) -> None:
+        """Read one entry; `later` are those after it."""
         kind = entry.get("kind")
         name = entry.get("name", kind)
         if not isinstance(name, str) or not name or name == "input" or name in self._names:
             raise CheckpointError(f"layer {position}: name {shown(name)} must be text, unique, and not 'input'")
         self._names.add(name)
+        reads, self._last = self._last, name
+        if kind == "concat":
+            self._concat(name, entry, reads)
+            return
+        if entry.get("input", reads) != reads:
+            if kind in KINDS:
+                raise refuse(name, kind)
+            raise CompileError(
+                f"layer {shown(name)}: it reads {shown(entry['input'])}, not {shown(reads)} before it, so the network "
+                f"is no chain; branches do not compile: {KINDS['add']}"
+            )
+        if self._norm_before is not None and kind == "hardtanh":
+            return
+        if kind == "batchnorm" and _is_activated(later):
+            self._norm_before = self._norm(name, None, entry)
+            return
+        if kind in KINDS:
+            raise refuse(name, kind)
+        refuse_choices(name, entry)
+        self.layers.append(self._layer(name, kind, entry))
+
+    def _concat(self, name: str, entry: Mapping[str, object], reads: str) -> None:
+        inputs = entry.get("inputs")
+        if not isinstance(inputs, list) or len(inputs) < 1:
+            raise CheckpointError(f"layer {shown(name)}: inputs must be a list of names, not {shown(inputs)}")
+        if any(source != reads for source in inputs):
+            raise refuse(name, "concat")
+        self.layers = copy_sums(self.layers, len(inputs), name)
+
+    def _layer(self, name: str, kind: object, entry: Mapping[str, object]) -> FloatLayer:
         match kind:
             case "input_threshold":
                 return PixelThresholds(name, self._thresholds(name, entry.get("thresholds")))
@@ -77,14 +127,16 @@ class _LayerReader:
                 return PixelCodes(name, *(self._numbers(name, what, entry.get(what)) for what in ("mean", "std")))
             case "dense":
                 shape = self._sizes(name, entry, "out", "in")
-                return FloatDense(name, *self._weights(name, shape, entry.get("weights")))
+                return FloatDense(name, **self._weights(name, shape, entry.get("weights")))
             case "conv":
                 return self._conv(name, entry)
             case "maxpool" | "avgpool":
                 kinds = {"maxpool": MaxPooling, "avgpool": AveragePooling}
                 return kinds[kind](name, self._window(name, entry))
             case "batchnorm_sign" | "batchnorm_quant" | "batchnorm":
-                return self._norm(name, kind, entry)
+                return self._norm(name, self._activation(name, kind.removeprefix("batchnorm"), entry), entry)
+            case "sign" | "quant":
+                return self._activate(name, self._activation(name, f"_{kind}", entry), entry)
             case "scale":
                 return CommonScale(name, self._take(name, "log_scale", ()))
         raise CheckpointError(f"layer {shown(name)}: kind {shown(kind)} is not known to this compiler")
@@ -100,24 +152,61 @@ class _LayerReader:
         if pad != "zero" and not is_int(code):
             raise CheckpointError(f"layer {shown(name)}: pad must be 'zero' or an object with a code, not {shown(pad)}")
         shape = (channels, inputs // groups, *window.kernel)
-        return FloatConv(name, *self._weights(name, shape, entry.get("weights")), window, code, groups)
+        weights = self._weights(name, shape, entry.get("weights"))
+        return FloatConv(name, **weights, window=window, pad=code, groups=groups)
 
-    def _norm(self, name: str, kind: str, entry: Mapping[str, object]) -> BatchNorm:
-        eps = entry.get("eps")
-        if not isinstance(eps, (int, float)) or isinstance(eps, bool) or abs(eps) > 1e38:
-            raise CheckpointError(f"layer {shown(name)}: eps must be a number, not {shown(eps)}")
-        activation = None
-        if kind == "batchnorm_sign":
-            activation = SIGN
-        elif kind == "batchnorm_quant":
-            activation = rounding(name, entry.get("bits"), entry.get("signed", False))
-        arrays = {ours: self._take(name, theirs, None) for ours, theirs in _NORM.items()}
-        return BatchNorm(name, **arrays, eps=float(eps), activation=activation)
+    def _norm(self, name: str, activation: Activation | None, entry: Mapping[str, object]) -> BatchNorm:
+        shift = self._offset(name, entry)
+        match entry.get("norm", "batch"):
+            case "batch":
+                eps = entry.get("eps")
+                if not isinstance(eps, (int, float)) or isinstance(eps, bool) or abs(eps) > 1e38:
+                    raise CheckpointError(f"layer {shown(name)}: eps must be a number, not {shown(eps)}")
+                arrays = {ours: self._take(name, theirs, None) for ours, theirs in _NORM.items()}
+                return BatchNorm(name, **arrays, eps=float(eps), activation=activation, shift=shift)
+            case "shift":
+                arrays = {ours: self._take(name, theirs, None) for ours, theirs in _SHIFT_NORM.items()}
+                return BatchNorm.by_shift(name, **arrays, activation=activation, shift=shift)
+        raise CheckpointError(f"layer {shown(name)}: norm must be 'batch' or 'shift', not {shown(entry['norm'])}")
+
+    def _activate(self, name: str, activation: Activation, entry: Mapping[str, object]) -> BatchNorm:
+        """Return the activation of sums as they are, or of the batch normalization that waits for it."""
+        before, self._norm_before = self._norm_before, None
+        if before is not None:
+            offset = self._offset(name, entry)
+            return replace(before, name=name, activation=activation, shift=offset, reads=before.name)
+        channels = next((layer.channels for layer in self.layers[::-1] if isinstance(layer, LinearLayer)), 1)
+        ones, zeros = np.ones(channels), np.zeros(channels)
+        return BatchNorm(name, ones, zeros, zeros, ones, 0.0, activation, shift=self._offset(name, entry))
+
+    def _activation(self, name: str, kind: str, entry: Mapping[str, object]) -> Activation | None:
+        if kind == "_quant":
+            return rounding(name, entry.get("bits"), entry.get("signed", False), entry.get("levels"))
+        if kind != "_sign":
+            return None
+        match entry.get("scale"):
+            case None:
+                return SIGN
+            case "trained":
+                return scaled_sign(name, float(self._take(name, "scale", (1,))[0]))
+        raise CheckpointError(f"layer {shown(name)}: scale must be 'trained', not {shown(entry['scale'])}")
+
+    def _offset(self, name: str, entry: Mapping[str, object]) -> np.ndarray | None:
+        """Return the static shift of a sign."""
+        match entry.get("shift"):
+            case None:
+                return None
+            case "static":
+                return self._take(name, "offset", None)
+        raise CheckpointError(f"layer {shown(name)}: shift must be 'static' or 'se', not {shown(entry['shift'])}")
 
     def finish(self) -> None:
         """Refuse tensors that no layer took."""
-        if self._tensors:
-            raise CheckpointError(f"tensor {shown(min(self._tensors))} belongs to no layer")
+        layers = {f"model.{name}." for name in self._names}
+        for tensor in sorted(self._tensors):
+            layer, _, parameter = tensor.rpartition(".")
+            if f"{layer}." not in layers or parameter not in _TRAINING_ONLY:
+                raise CheckpointError(f"tensor {shown(tensor)} belongs to no layer")
 
     @staticmethod
     def _sizes(name: str, entry: Mapping[str, object], *keys: str) -> tuple[int, ...]:
@@ -132,19 +221,32 @@ class _LayerReader:
     def _window(name: str, entry: Mapping[str, object]) -> Window:
         return Window.checked(name, entry.get("kernel"), entry.get("stride"), entry.get("padding"))
 
-    def _weights(self, layer: str, shape: tuple[int, ...], entry: object) -> tuple[np.ndarray, int, np.ndarray | None]:
-        """Return latent weights, their levels, and their codes where there are more than two."""
+    def _weights(self, layer: str, shape: tuple[int, ...], entry: object) -> dict[str, object]:
+        """Return latent weights, their levels, their codes where training stored them, and their scale."""
         entry = {"levels": 2} if entry is None else entry
-        levels = entry.get("levels") if isinstance(entry, dict) else None
-        method = "sign" if levels == 2 else "ternary" if levels == 3 else "dorefa"
+        if isinstance(entry, dict):
+            refuse_weights(layer, entry)
+        levels = entry.get("levels", 2) if isinstance(entry, dict) else None
         good = is_int(levels) and (levels == 3 or levels in [1 << bits for bits in range(1, 9)])
-        if not good or entry.get("method", method) != method:
+        methods = _METHODS.get(levels, ("dorefa",)) if good else ()
+        if not good or entry.get("method", methods[0]) not in methods:
             raise CheckpointError(
-                f"layer {shown(layer)}: weights must be levels 2, levels 3 of method 'ternary', or levels 4, 8, ..., "
-                f"256 of method 'dorefa', not {shown(entry)}"
+                f"layer {shown(layer)}: weights must be levels 2 of method {', '.join(map(repr, _METHODS[2]))}, levels "
+                f"3 of {', '.join(map(repr, _METHODS[3]))}, or levels 4, 8, ..., 256 of 'dorefa', not {shown(entry)}"
             )
-        codes = None if levels == 2 else self._take(layer, "codes", shape, np.uint8)
-        return self._take(layer, "weight", shape), levels, codes
+        scale = entry.get("scale")
+        if scale not in (None, *_SCALES):
+            raise CheckpointError(
+                f"layer {shown(layer)}: the scale of weights must be one of {', '.join(map(repr, _SCALES))}, not "
+                f"{shown(scale)}"
+            )
+        signs = levels == 2 and entry.get("method", "sign") == "sign"
+        return {
+            "levels": levels,
+            "codes": None if signs else self._take(layer, "codes", shape, np.uint8),
+            "scale": None if scale is None else self._take(layer, "scale", None),
+            "weights": self._take(layer, "weight", shape),
+        }
 
     def _take(self, layer: str, parameter: str, shape: tuple[int, ...] | None, dtype: type = np.float32) -> np.ndarray:
         """Return a layer's tensor; `shape` None allows any vector."""
@@ -176,3 +278,11 @@ class _LayerReader:
         if not good:
             raise CheckpointError(f"layer {shown(layer)}: thresholds must be a list of integers, not {shown(values)}")
         return np.array(values, np.int64)
+
+
+def _is_activated(later: Sequence[Mapping[str, object]]) -> bool:
+    """Say whether a batch normalization is followed by an activation alone, perhaps after a `hardtanh`."""
+    kinds = [entry.get("kind") for entry in later[:2]]
+    if kinds[:1] == ["hardtanh"]:
+        del kinds[0]
+    return kinds[:1] in (["sign"], ["quant"])

@@ -3,8 +3,8 @@
 One positive scale common to all classes changes no comparison: it drops out and the raw sums are the scores. Where the
 sums stand for ``(x + offset)/divisor`` with an offset a class (unsigned codes, normalized pixels), the scores are
 ``x + offset``, exact where the offsets are multiples of a power of two that fits, else rounded. Batch normalization a
-class, ``y = a*x + b``, rounds: a and b become the integers ``round(a * 2**fraction)`` and ``round(b * 2**fraction)``,
-each rounded once and correctly, halves up.
+class, or weights with a scale a class, ``y = a*x + b``, rounds: a and b become the integers ``round(a * 2**fraction)``
+and ``round(b * 2**fraction)``, each rounded once and correctly, halves up.
 """
 
 from bisect import bisect_right
@@ -13,7 +13,7 @@ from math import isqrt
 
 import numpy as np
 
-from signfold.sw.compile.float_layers import BatchNorm
+from signfold.sw.compile.float_layers import BatchNorm, FloatLayer
 from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.compile.fold import Folded
 from signfold.sw.compile.meaning import Meaning
@@ -21,7 +21,7 @@ from signfold.sw.errors import CompileError
 from signfold.sw.network import Affine, Network, Node
 from signfold.sw.network.types import shown
 
-__all__ = ["add_head", "fixed_point", "quantize_affine", "shift_sums"]
+__all__ = ["add_head", "class_norm", "fixed_point", "quantize_affine", "shift_sums"]
 
 #: Largest number of fraction bits that an affine node states.
 MAX_FRACTION = 62
@@ -56,17 +56,17 @@ def quantize_affine(norm: BatchNorm, fraction: int, meaning: Meaning) -> tuple[l
     Returns
     -------
     list of int
-        ``round(gamma/(divisor*sqrt(v)) * 2**fraction)`` a channel.
+        ``round(gamma*scale/(divisor*sqrt(v)) * 2**fraction)`` a channel.
     list of int
-        ``round((beta + gamma*(offset/divisor - mean)/sqrt(v)) * 2**fraction)`` a channel.
+        ``round((beta + gamma*(scale*offset/divisor - mean)/sqrt(v)) * 2**fraction)`` a channel.
     """
     scales, offsets = [], []
     unit = Fraction(1 << fraction)
     for channel in range(norm.channels):
-        gamma, beta, mean = (Fraction(float(values[channel])) for values in (norm.gamma, norm.beta, norm.mean))
-        spread = Fraction(float(norm.variance[channel])) + Fraction(norm.eps)
-        slope = gamma * unit / meaning.divisor
-        shift = slope * (meaning.offset(channel) - mean * meaning.divisor)
+        gamma, beta, mean, spread = norm.exact(channel)
+        factor = meaning.scale(channel) / meaning.divisor
+        slope = gamma * unit * factor
+        shift = gamma * unit * (factor * meaning.offset(channel) - mean)
         scales.append(fixed_point(Fraction(0), _sign(slope), slope * slope / spread))
         offsets.append(fixed_point(beta * unit, _sign(shift), shift * shift / spread))
     return scales, offsets
@@ -81,6 +81,29 @@ def shift_sums(meaning: Meaning, classes: int, fraction: int) -> tuple[list[int]
     unit = Fraction(1 << fraction)
     offsets = [fixed_point(meaning.offset(channel) * unit, 0, Fraction(0)) for channel in range(classes)]
     return [1 << fraction] * classes, offsets
+
+
+def class_norm(head: FloatLayer | None, meaning: Meaning, classes: int, name: str) -> BatchNorm | None:
+    """Return the batch normalization that makes scores of sums, if it takes one.
+
+    That of the head; or, where weights have a scale a class, the identity: ``y`` is what the sums stand for.
+
+    Raises
+    ------
+    CompileError
+        The scale is 0 for all classes, and nothing else tells them apart.
+    """
+    if isinstance(head, BatchNorm):
+        return head
+    if not any(meaning.scales):
+        raise CompileError(
+            f"layer {shown(name)}: the weights of all classes are multiplied by 0, so all scores are 0; allowed: a "
+            f"scale that training did not bring to 0"
+        )
+    if len(meaning.scales) == 1:
+        return None
+    ones, zeros = np.ones(classes), np.zeros(classes)
+    return BatchNorm(name, ones, zeros, zeros, ones, 0.0, None)
 
 
 def add_head(network: FloatNetwork, folded: Folded, score_bits: int) -> tuple[Node, ...]:
@@ -105,18 +128,15 @@ def add_head(network: FloatNetwork, folded: Folded, score_bits: int) -> tuple[No
     head, meaning, nodes = network.head, folded.meaning, folded.nodes
     value = Network(network.input, nodes, nodes[-1].name).types[nodes[-1].name]
     classes, source = value.shape[0], nodes[-1].name
-    if isinstance(head, BatchNorm):
-        name = head.name
-
-        def quantize(fraction: int) -> tuple[list[int], list[int]]:
-            return quantize_affine(head, fraction, meaning)
-    elif len(meaning.offsets) == 1:
+    name = head.name if head is not None else f"{source}.scores"
+    affine = class_norm(head, meaning, classes, name)
+    if affine is None and len(meaning.offsets) == 1:
         return nodes
-    else:
-        name = head.name if head is not None else f"{source}.scores"
 
-        def quantize(fraction: int) -> tuple[list[int], list[int]]:
+    def quantize(fraction: int) -> tuple[list[int], list[int]]:
+        if affine is None:
             return shift_sums(meaning, classes, fraction)
+        return quantize_affine(affine, fraction, meaning)
 
     limit = (1 << (score_bits - 1)) - 1
     largest = max(-value.low, value.high)
@@ -133,7 +153,7 @@ def add_head(network: FloatNetwork, folded: Folded, score_bits: int) -> tuple[No
             f"score_bits is {score_bits}"
         )
     fraction = fitting - 1
-    if not isinstance(head, BatchNorm):
+    if affine is None:
         # No longer than it takes to be exact.
         denominators = {offset.denominator for offset in meaning.offsets}
         exact = next((bits for bits in range(fraction) if all((1 << bits) % d == 0 for d in denominators)), fraction)

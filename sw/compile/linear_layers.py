@@ -1,6 +1,7 @@
 """Layers with weights as the compiler sees them: latent floats, and the codes that stand for what they are used as."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from math import prod
 from typing import ClassVar
 
@@ -28,17 +29,25 @@ class LinearLayer(FloatLayer):
         Values that a weight can take. 2: its sign, sign(0) = +1. ``2**k``: code c stands for ``(2*c - (levels - 1)) /
         (levels - 1)`` (DoReFa). 3: code c stands for ``c - 1`` (ternary).
     codes : numpy.ndarray or None
-        uint8 of the weights' shape, 0 to ``levels - 1``; with two levels made of the signs, whatever is given.
+        uint8 of the weights' shape, 0 to ``levels - 1``. None, with two levels: the signs.
+    scale : numpy.ndarray or None
+        float32 ``[1]`` or ``[out]``: what the weights are multiplied by besides; may be negative or 0. None: 1.
+    copies : int
+        Times that each sum is computed, channels of a copy together: `channels` counts all of them.
 
     Raises
     ------
     CompileError
-        A weight is not finite, or a code is out of range.
+        A weight or scale is not finite, or a code is out of range.
     """
 
     weights: np.ndarray
     levels: int = 2
     codes: np.ndarray | None = None
+    scale: np.ndarray | None = None
+    copies: int = 1
+    #: Whether the codes were given, not made of the signs.
+    stored: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         """Check the weights."""
@@ -49,7 +58,7 @@ class LinearLayer(FloatLayer):
             )
         if self.codes is None and self.levels != 2:
             raise CompileError(f"layer {shown(self.name)}: weights of {self.levels} levels need their codes")
-        codes = (self.weights >= 0).astype(np.uint8) if self.levels == 2 else np.array(self.codes, np.uint8)
+        codes = (self.weights >= 0).astype(np.uint8) if self.codes is None else np.array(self.codes, np.uint8)
         if codes.shape != self.weights.shape:
             raise CompileError(
                 f"layer {shown(self.name)}: codes have shape {codes.shape}, but weights {self.weights.shape}"
@@ -61,7 +70,15 @@ class LinearLayer(FloatLayer):
                 f"layer {shown(self.name)}: code {list(place)} is {int(codes[place])}, must be below {self.levels}"
             )
         codes.flags.writeable = False
+        object.__setattr__(self, "stored", self.codes is not None)
         object.__setattr__(self, "codes", codes)
+        if self.scale is not None:
+            object.__setattr__(self, "scale", finite(self.name, "scale", self.scale))
+            if self.scale.shape not in ((1,), (self.channels,)):
+                raise CompileError(
+                    f"layer {shown(self.name)}: scale has shape {self.scale.shape}, must be 1 number or one for each "
+                    f"of {self.channels} channels"
+                )
 
     @property
     def channels(self) -> int:
@@ -82,6 +99,16 @@ class LinearLayer(FloatLayer):
     def divisor(self) -> int:
         """What `integers` are divided by to give the weights."""
         return self.levels - 1
+
+    @property
+    def factors(self) -> tuple[Fraction, ...]:
+        """The scale: one number, or one a channel."""
+        return (Fraction(1),) if self.scale is None else tuple(Fraction(float(scale)) for scale in self.scale)
+
+    @property
+    def negative(self) -> np.ndarray:
+        """Bool ``[channels]``: the scale is negative."""
+        return np.zeros(self.channels, bool) if self.scale is None else np.resize(self.scale < 0, self.channels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,12 +1,14 @@
 """What the integers of a network stand for: at every point an exact affine function gives the trained network's reals.
 
 A code q of levels n is the odd integer ``v = 2*q - n``, a weight the integer w; sums of products v*w stay integers. The
-reals that they stand for are ``(x + offset)/divisor``, x a v or a sum: the divisor is common, the offset may differ
-from channel to channel. Both are rational, and nothing is rounded.
+reals that they stand for are ``scale*(x + offset)/divisor``, x a v or a sum: the divisor is common, offset and scale
+may differ from channel to channel; only sums have scales. All are rational, and nothing is rounded.
 """
 
 from dataclasses import dataclass
 from fractions import Fraction
+
+import numpy as np
 
 from signfold.sw.compile.activation import Activation
 from signfold.sw.compile.float_layers import AveragePooling, PixelCodes
@@ -20,7 +22,7 @@ __all__ = ["Meaning", "average", "code_for_pads", "of_activation", "of_pixels", 
 
 @dataclass(frozen=True)
 class Meaning:
-    """``real = (x + offset)/divisor``.
+    """``real = scale*(x + offset)/divisor``.
 
     Parameters
     ----------
@@ -28,19 +30,28 @@ class Meaning:
         One for all channels, or one a channel.
     divisor : Fraction
         Positive.
+    scales : tuple of Fraction
+        One for all channels, or one a channel; not negative: weights are flipped for that. 0: the channel is 0.
     """
 
     offsets: tuple[Fraction, ...] = (Fraction(0),)
     divisor: Fraction = Fraction(1)
+    scales: tuple[Fraction, ...] = (Fraction(1),)
 
     def __post_init__(self) -> None:
-        """Keep one offset where all are equal."""
-        if len(set(self.offsets)) == 1:
-            object.__setattr__(self, "offsets", self.offsets[:1])
+        """Keep one offset and one scale where all are equal."""
+        for what in ("offsets", "scales"):
+            values = getattr(self, what)
+            if len(set(values)) == 1:
+                object.__setattr__(self, what, values[:1])
 
     def offset(self, channel: int) -> Fraction:
         """Offset of a channel."""
         return self.offsets[channel if len(self.offsets) > 1 else 0]
+
+    def scale(self, channel: int) -> Fraction:
+        """Scale of a channel."""
+        return self.scales[channel if len(self.scales) > 1 else 0]
 
 
 def of_activation(activation: Activation) -> Meaning:
@@ -69,6 +80,8 @@ def of_pixels(layer: PixelCodes, input_type: InputType) -> Meaning:
 def weighted(layer: LinearLayer, meaning: Meaning, shape: tuple[int, ...]) -> Meaning:
     """Return the meaning of a layer's sums: each channel's offset is the sum of ``weight * offset of what it reads``.
 
+    Channels of a negative scale have their weights flipped.
+
     Parameters
     ----------
     layer : FloatDense or FloatConv
@@ -78,22 +91,24 @@ def weighted(layer: LinearLayer, meaning: Meaning, shape: tuple[int, ...]) -> Me
     shape : tuple of int
         Shape of what it reads.
     """
-    weights = layer.integers
-    divisor = meaning.divisor * layer.divisor
+    weights = layer.integers * np.where(layer.negative, -1, 1).reshape(-1, *(1,) * (layer.weights.ndim - 1))
+    divisor, scales = meaning.divisor * layer.divisor, tuple(abs(scale) for scale in layer.factors)
     if len(meaning.offsets) == 1:
         totals = weights.reshape(len(weights), -1).sum(axis=1)
-        return Meaning(tuple(meaning.offsets[0] * total for total in totals.tolist()), divisor)
+        return Meaning(tuple(meaning.offsets[0] * total for total in totals.tolist()), divisor, scales)
     if isinstance(layer, FloatDense):
         totals = weights.reshape(len(weights), shape[0], -1).sum(axis=2).tolist()
     else:
         totals = weights.sum(axis=(2, 3)).tolist()
     if isinstance(layer, FloatConv) and layer.groups > 1:
-        return Meaning(tuple(meaning.offset(channel) * row[0] for channel, row in enumerate(totals)), divisor)
+        return Meaning(tuple(meaning.offset(channel) * row[0] for channel, row in enumerate(totals)), divisor, scales)
     rows = (sum((offset * w for offset, w in zip(meaning.offsets, row, strict=True)), Fraction(0)) for row in totals)
-    return Meaning(tuple(rows), divisor)
+    return Meaning(tuple(rows), divisor, scales)
 
 
-def code_for_pads(layer: FloatConv, meaning: Meaning, value: ValueType, *, recoded: bool) -> int | None:
+def code_for_pads(
+    layer: FloatConv, meaning: Meaning, value: ValueType, *, recoded: bool, complemented: bool = False
+) -> int | None:
     """Return the code that pads of a convolution are; None: v = 0.
 
     Parameters
@@ -106,6 +121,8 @@ def code_for_pads(layer: FloatConv, meaning: Meaning, value: ValueType, *, recod
         Type of its input.
     recoded : bool
         The codes are the compiler's, made of means: the checkpoint cannot name one.
+    complemented : bool
+        The integer network has the complement of each of the checkpoint's codes.
 
     Raises
     ------
@@ -116,7 +133,7 @@ def code_for_pads(layer: FloatConv, meaning: Meaning, value: ValueType, *, recod
         if recoded or not 0 <= layer.pad <= value.high:
             what = "means, which have no codes: pad with zero" if recoded else f"codes from 0 to {value.high}"
             raise CompileError(f"layer {shown(layer.name)}: pad is code {layer.pad}, but its input is {what}")
-        return layer.pad
+        return value.high - layer.pad if complemented else layer.pad
     if not any(meaning.offsets):
         return None
     # v = -offset stands for 0.
@@ -151,7 +168,7 @@ def average(layer: AveragePooling, meaning: Meaning, shape: tuple[int, ...]) -> 
             f"is not the integer 0 of its input; allowed: no padding, or an input whose middle is 0 (such as bits)"
         )
     area = layer.window.area
-    return Meaning(tuple(offset * area for offset in meaning.offsets), meaning.divisor * area)
+    return Meaning(tuple(offset * area for offset in meaning.offsets), meaning.divisor * area, meaning.scales)
 
 
 def recoded(meaning: Meaning, value: ValueType, levels: int) -> Meaning:

@@ -42,17 +42,17 @@ def layer_report(float_network: FloatNetwork, network: Network, evaluate: Evalua
         smallest distance of a result from a step in units in the last place of the largest of its terms ``s*slope``,
         ``mean*slope`` and ``beta``.
     """
-    meanings = fold_body(float_network).sums
+    folded = fold_body(float_network)
     entries = []
     for linear, norm in float_network.hidden:
         node = network.node(norm.name)
         assert isinstance(node, Threshold)
         smallest, differing = np.inf, []
         for channels, sums in _blocks(node, network.types[node.input]):
-            part = _channels(norm, channels)
-            reals = real_sums(meanings[norm.name], sums, channels)
+            part = norm.part(channels)
+            reals = real_sums(folded.sums[norm.name], sums, channels)
             values = evaluate(part, reals.astype(np.float32))
-            codes = _codes(node, norm, channels, sums)
+            codes = _codes(node, norm, folded.flips[norm.name], channels, sums)
             distances = margins(part, reals)
             smallest = min(smallest, float(np.nanmin(distances)))
             found = round_codes(norm.activation, values)
@@ -111,36 +111,35 @@ def _blocks(node: Threshold, value: ValueType) -> Iterator[tuple[slice, np.ndarr
 
 def real_sums(meaning: Meaning, sums: np.ndarray, channels: slice = slice(None)) -> np.ndarray:
     """Return what sums ``[n, channels, ...]`` stand for, in float64: right to its last places, and exact for bits."""
-    offsets = np.array([float(offset) for offset in meaning.offsets])
+    offsets, scales = (np.array([float(number) for number in numbers]) for numbers in (meaning.offsets, meaning.scales))
     offsets = offsets[channels] if len(offsets) > 1 else offsets
-    return (sums + offsets.reshape(-1, *(1,) * (sums.ndim - 2))) / float(meaning.divisor)
+    scales = scales[channels] if len(scales) > 1 else scales
+    trailing = (-1, *(1,) * (sums.ndim - 2))
+    return (sums + offsets.reshape(trailing)) / float(meaning.divisor) * scales.reshape(trailing)
 
 
-def _codes(node: Threshold, norm: BatchNorm, channels: slice, sums: np.ndarray) -> np.ndarray:
-    """Return the codes of sums ``[n, channels]`` as trained."""
+def _codes(node: Threshold, norm: BatchNorm, flips: np.ndarray, channels: slice, sums: np.ndarray) -> np.ndarray:
+    """Return the trained codes of sums ``[n, channels]`` before any flip."""
     codes = np.empty(sums.shape, np.int64)
     for column, channel in enumerate(range(channels.start, channels.stop)):
-        inverted = node.inverted is not None and bool(node.inverted[channel])
-        flipped = bool(norm.gamma[channel] < 0) and node.inverted is None
-        values = -sums[:, column] if flipped else sums[:, column]
+        values = -sums[:, column] if flips[channel] else sums[:, column]
         counts = np.searchsorted(node.thresholds[channel], values, side="right")
-        codes[:, column] = node.levels - counts if inverted else counts
+        codes[:, column] = node.levels - counts if _counts_down(node, norm, channel) else counts
     return codes
+
+
+def _counts_down(node: Threshold, norm: BatchNorm, channel: int) -> bool:
+    """Say whether the trained code falls with the number of thresholds met."""
+    inverted = node.inverted is not None and bool(node.inverted[channel])
+    return inverted != norm.activation.complemented
 
 
 def _between(node: Threshold, norm: BatchNorm, channel: int, code: int, other: float) -> int:
     """Return a threshold between two codes, the nearest to `code`; the first where the other is none."""
     level = code if other < code else code + 1
     level = min(max(level, 1), node.levels)
-    inverted = node.inverted is not None and bool(node.inverted[channel])
-    return int(node.thresholds[channel, node.levels - level if inverted else level - 1])
-
-
-def _channels(norm: BatchNorm, part: slice) -> BatchNorm:
-    """Return a layer of some of the channels."""
-    return BatchNorm(
-        norm.name, norm.gamma[part], norm.beta[part], norm.mean[part], norm.variance[part], norm.eps, norm.activation
-    )
+    down = _counts_down(node, norm, channel)
+    return int(node.thresholds[channel, node.levels - level if down else level - 1])
 
 
 def margins(norm: BatchNorm, reals: np.ndarray) -> np.ndarray:
@@ -159,8 +158,8 @@ def margins(norm: BatchNorm, reals: np.ndarray) -> np.ndarray:
         float64 of the same shape, computed in float64.
     """
     trailing = (-1, *(1,) * (reals.ndim - 2))
-    slope = (norm.gamma.astype(np.float64) / np.sqrt(norm.variance.astype(np.float64) + norm.eps)).reshape(trailing)
-    center, beta = norm.mean.reshape(trailing) * slope, norm.beta.reshape(trailing)
+    slope, beta = norm.slopes.reshape(trailing), norm.constants.reshape(trailing)
+    center = norm.mean.reshape(trailing) * slope
     products = reals * slope
     constants = np.maximum(np.abs(center), np.abs(beta)).clip(np.finfo(np.float32).tiny)
     unit = np.exp2(np.floor(np.log2(np.maximum(np.abs(products), constants))) - 23)
@@ -216,7 +215,8 @@ def head_report(
     if not isinstance(node, Affine):
         return entry
     meaning = fold_body(float_network).meaning
-    if isinstance(head, BatchNorm):
+    # Also of weights with a scale a class.
+    if isinstance(head, BatchNorm) or len(meaning.scales) > 1:
         entry["kind"], error = "affine", (network.types[node.input].high + 1) / 2
     else:
         exact = all((offset * 2**node.fraction).denominator == 1 for offset in meaning.offsets)

@@ -49,7 +49,7 @@ class Comparison:
         self.network = network
         self.float_network = float_network
         folded = fold_body(float_network)
-        self._meanings, self.last = folded.sums, folded.meaning
+        self._meanings, self._flips, self.last = folded.sums, folded.flips, folded.meaning
         self.norms = [norm for _, norm in float_network.hidden]
         self.bounds = _sum_errors(float_network)
 
@@ -58,9 +58,8 @@ class Comparison:
         node = self.network.node(norm.name)
         assert isinstance(node, Threshold)
         sums = trace[node.input]
-        if node.inverted is None:
-            # Thresholds follow flipped weights: undo the flip.
-            sums = sums * np.where(norm.gamma < 0, -1, 1).reshape(-1, *(1,) * (sums.ndim - 2))
+        # Thresholds follow flipped weights: undo the flip.
+        sums = sums * np.where(self._flips[norm.name], -1, 1).reshape(-1, *(1,) * (sums.ndim - 2))
         return real_sums(self._meanings[norm.name], sums)
 
     def check(self, norm: BatchNorm, golden: Mapping[str, np.ndarray], found: FloatTrace) -> "Difference":
@@ -74,10 +73,7 @@ class Comparison:
             return Difference(differing, np.empty(0), float(errors.max(initial=0.0)) / bound)
         place = tuple(differing.T)
         channel = differing[:, 1]
-        gamma, beta, mean, variance = (
-            values.astype(np.float64)[channel] for values in (norm.gamma, norm.beta, norm.mean, norm.variance)
-        )
-        slope = gamma / np.sqrt(variance + norm.eps)
+        slope, beta, mean = norm.slopes[channel], norm.constants[channel], norm.mean.astype(np.float64)[channel]
         terms = np.stack([exact[place] * slope, mean * slope, beta])
         value = terms[0] - terms[1] + terms[2]
         steps = [float(norm.activation.step(level)[0]) for level in range(1, norm.activation.levels + 1)]
@@ -112,12 +108,14 @@ def _sum_errors(network: FloatNetwork) -> dict[str, float]:
                 largest = float(np.abs(ends).max())
                 terms, total = 1, largest
             case LinearLayer():
+                largest *= 1.0 if layer.scale is None else float(np.abs(layer.scale).max())
                 terms, total = terms + layer.fan_in, layer.fan_in * largest
             case AveragePooling():
                 terms += layer.window.area
             case BatchNorm():
                 bounds[layer.name] = (terms + 8) * 2.0**-24 * total
-                largest, terms, total = 1.0, 1, 1.0
+                largest = 1.0 if layer.activation is None else abs(layer.activation.scale)
+                terms, total = 1, largest
     bounds[""] = (terms + 8) * 2.0**-24 * total
     return bounds
 
@@ -140,19 +138,21 @@ def first_difference(
     slope, shift = np.ones(2), np.zeros(2)
     if isinstance(head, BatchNorm):
         pair = [ours, theirs]
-        slope = (head.gamma.astype(float) / np.sqrt(head.variance.astype(float) + head.eps))[pair]
+        slope = head.slopes[pair]
         shift = head.beta[pair] - head.mean[pair] * slope
     values = exact * slope + shift
     allowed = float((np.abs(slope) * comparison.bounds[name] + 2.0**-20 * (np.abs(values) + np.abs(shift))).sum())
+    scaled = len(comparison.last.scales) > 1
     if isinstance(node, Affine):
         unit = 2.0**-node.fraction
         largest = network.types[node.input].high
-        if isinstance(head, BatchNorm):
+        if isinstance(head, BatchNorm) or scaled:
             allowed += (largest + 1) * unit
         else:
             allowed += unit / float(comparison.last.divisor)
     gap = float(abs(values[0] - values[1]))
-    if not isinstance(head, BatchNorm):
+    if not isinstance(head, BatchNorm) and not scaled:
         meaning, (mine, other) = comparison.last, sums.reshape(-1)[[ours, theirs]].tolist()
-        gap = float(abs(mine - other + meaning.offset(ours) - meaning.offset(theirs)) / meaning.divisor)
+        exact_gap = abs(mine - other + meaning.offset(ours) - meaning.offset(theirs)) / meaning.divisor
+        gap = float(exact_gap * meaning.scales[0])
     return {"layer": None, "codes": 0, "gap": gap, "explained": gap <= allowed}

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from signfold.sw.compile.agreement import BLOCK
 from signfold.sw.compile.checkpoint import StoredModel, read_model
+from signfold.sw.compile.float32 import add_shift, evaluate_formula
 from signfold.sw.compile.float_layers import BatchNorm
 from signfold.sw.compile.frontend import import_model
 from signfold.sw.compile.rounding import FloatTrace
@@ -37,11 +38,13 @@ def evaluate_batch_norm(norm: BatchNorm, sums: np.ndarray) -> np.ndarray:
     numpy.ndarray
         float32 ``[n, channels]``.
     """
+    if norm.powers is not None:
+        return evaluate_formula(norm, sums)  # products by powers of two and two additions: the same in any framework
     mean, variance, gamma, beta = (
         torch.from_numpy(values.copy()) for values in (norm.mean, norm.variance, norm.gamma, norm.beta)
     )
     frames = torch.from_numpy(sums.copy())
-    return functional.batch_norm(frames, mean, variance, gamma, beta, False, 0.0, norm.eps).numpy()
+    return add_shift(norm, functional.batch_norm(frames, mean, variance, gamma, beta, False, 0.0, norm.eps).numpy())
 
 
 class TorchModel:
@@ -91,20 +94,27 @@ class TorchModel:
         hooks = []
 
         def listen(norm: BatchNorm) -> Callable[..., torch.Tensor | None]:
-            activation = norm.activation
+            activation, divisor = norm.activation, float(norm.activation.divisor)
 
             def hook(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-                sums[norm.name] = inputs[0].numpy().copy()
-                integers = torch.round(output * activation.divisor - activation.offset)
-                codes[norm.name] = ((integers + activation.levels) / 2).numpy().astype(np.int64)
+                # Of the integer network's codes, also where these are the complement of the trained ones.
+                integers = torch.round(output * divisor - activation.offset)
+                codes[norm.name] = ((integers + activation.top) / 2).numpy().astype(np.int64)
                 if forced is None:
                     return output
-                golden = 2 * torch.from_numpy(forced[norm.name]) - activation.levels + activation.offset
-                return (golden.double() / activation.divisor).to(output.dtype).reshape(output.shape)
+                golden = 2 * torch.from_numpy(forced[norm.name]) - activation.top + activation.offset
+                return (golden.double() / divisor).to(output.dtype).reshape(output.shape)
+
+            return hook
+
+        def watch(norm: BatchNorm) -> Callable[..., None]:
+            def hook(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+                sums[norm.name] = inputs[0].numpy().copy()
 
             return hook
 
         for _, norm in self._network.hidden:
+            hooks.append(self._model.get_submodule(norm.reads or norm.name).register_forward_pre_hook(watch(norm)))
             hooks.append(self._model.get_submodule(norm.name).register_forward_hook(listen(norm)))
         try:
             scores = _rows(self._model(self._codes(frames)))

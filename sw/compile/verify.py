@@ -81,6 +81,13 @@ def verify_head(network: FloatNetwork, body: Sequence[Node], nodes: Sequence[Nod
         if len(rest) != 1:
             raise CompileError(f"verify: layer {shown(head.name)} must become one affine, not {len(rest)} nodes")
         verify_affine(head, rest[0], lines)
+    elif len({line.slope for line in lines}) > 1:
+        if len(rest) != 1:
+            raise CompileError(f"verify: layer {shown(last.name)} must become one affine, not {len(rest)} nodes")
+        ones, zeros = np.ones(len(lines)), np.zeros(len(lines))
+        verify_affine(BatchNorm(rest[0].name, ones, zeros, zeros, ones, 0.0, None), rest[0], lines)
+    elif lines[0].slope <= 0:
+        raise CompileError(f"verify: layer {shown(last.name)}: the sums are not the scores times a positive number")
     elif len({line.shift for line in lines}) > 1:
         if len(rest) != 1:
             raise CompileError(f"verify: layer {shown(last.name)} must become one affine, not {len(rest)} nodes")
@@ -101,6 +108,8 @@ class _Walk:
         self._tables: list[list[Fraction]] = []
         self._lines: list[Line] = []
         self._flipped = False
+        # Whether codes are the complement of the checkpoint's.
+        self._opposite = False
 
     def _take(self, layer: FloatLayer, kind: type[Node]) -> Node:
         """Return the next node, which must be of this kind and read the one before; its result's type is inferred."""
@@ -143,9 +152,11 @@ class _Walk:
                 node = self._take(layer, Threshold)
                 verify_thresholds(layer, node, self._value, self._lines, invertible=not self._flipped)
                 self._value, self._flipped = node.infer(self._value), False
-                levels, kind = layer.activation.levels, layer.activation.kind
-                low = Fraction(0) if kind == "unsigned" else Fraction(-1)
-                self._tables = [[low + q * (1 - low) / levels for q in range(levels + 1)]]
+                levels, scale = layer.activation.levels, Fraction(layer.activation.scale)
+                low = Fraction(0) if layer.activation.kind == "unsigned" else Fraction(-1)
+                table = [scale * (low + q * (1 - low) / levels) for q in range(node.levels + 1)]
+                self._opposite = scale < 0
+                self._tables = [table[::-1] if self._opposite else table]
             case _:
                 raise TypeError(f"no proof for {type(layer).__name__}")
 
@@ -191,10 +202,13 @@ class _Walk:
         norm = next((other for other in later if not isinstance(other, AveragePooling)), None)
         self._flipped = isinstance(norm, BatchNorm)
         flipped = norm.gamma < 0 if self._flipped else np.zeros(layer.channels, bool)
+        scales = [Fraction(1)] if layer.scale is None else [Fraction(float(scale)) for scale in layer.scale]
+        scales = scales * (layer.channels // len(scales))
+        flipped = flipped != np.array([scale < 0 for scale in scales])
         verify_weights(layer, node, flipped)
         shape = self._value.shape
         if isinstance(layer, FloatConv):
-            verify_window(layer, node, self._value, self._tables)
+            verify_window(layer, node, self._value, self._tables, opposite=self._opposite)
             if node.groups != layer.groups:
                 raise CompileError(f"verify: layer {shown(layer.name)}: groups {node.groups}, not {layer.groups}")
         top = self._value.high
@@ -212,12 +226,12 @@ class _Walk:
         depthwise = isinstance(layer, FloatConv) and layer.groups > 1
         self._lines = []
         for channel, row in enumerate(totals.tolist()):
-            sign = -1 if flipped[channel] else 1
+            factor = -scales[channel] if flipped[channel] else scales[channel]
             reads = [channel] if depthwise else range(shape[0])
             if len(lowest) == 1:
                 reads, row = [0], [sum(row)]
-            real = sum(sign * Fraction(t, layer.levels - 1) * lowest[i] for i, t in zip(reads, row, strict=True))
-            per_sum = sign * slope / 2 / (layer.levels - 1)
+            real = sum(factor * Fraction(t, layer.levels - 1) * lowest[i] for i, t in zip(reads, row, strict=True))
+            per_sum = factor * slope / 2 / (layer.levels - 1)
             self._lines.append(Line(per_sum, real - per_sum * -top * sum(row)))
         self._value = node.infer(self._value)
 
@@ -225,7 +239,7 @@ class _Walk:
         node = self._take(layer, MaxPool if isinstance(layer, MaxPooling) else SumPool)
         verify_window(layer, node, self._value, self._tables)
         if isinstance(layer, MaxPooling):
-            if self._value.kind == "sum" and any(line.slope <= 0 for line in self._lines):
+            if self._value.kind == "sum" and any(line.slope < 0 for line in self._lines):
                 raise CompileError(f"verify: layer {shown(layer.name)}: pools sums of flipped channels")
             self._value = node.infer(self._value)
             return

@@ -19,8 +19,13 @@ def verify_window(
     node: Conv | MaxPool | SumPool,
     value: ValueType,
     tables: Sequence[Sequence[Fraction]],
+    *,
+    opposite: bool = False,
 ) -> None:
-    """Check kernel, stride, padding and pads of a layer that reads `value`, whose codes stand for `tables`."""
+    """Check kernel, stride, padding and pads of a layer that reads `value`, whose codes stand for `tables`.
+
+    `opposite`: the codes are the complement of the checkpoint's.
+    """
     window, where = layer.window, f"verify: layer {shown(layer.name)}"
     covered = counts(layer, value.shape[1:])
     padding = window.padding if int(covered.min()) < window.area else (0, 0, 0, 0)
@@ -34,7 +39,7 @@ def verify_window(
     if not isinstance(layer, FloatConv) or not any(padding):
         return
     if layer.pad is not None:
-        good = node.pad == layer.pad
+        good = node.pad == (value.high - layer.pad if opposite else layer.pad)
     elif node.pad is None:
         good = all(table[0] + table[-1] == 0 for table in tables)
     else:
@@ -64,7 +69,7 @@ def verify_weights(layer: LinearLayer, node: Dense | Conv, flipped: np.ndarray) 
             f"{layer.levels}"
         )
     # -0.0 is not less than 0: it is +1.
-    wanted = np.where(layer.weights < 0, 0, 1) if layer.levels == 2 else layer.codes.astype(np.int64)
+    wanted = layer.codes.astype(np.int64) if layer.stored else np.where(layer.weights < 0, 0, 1)
     wanted = np.where(flipped.reshape(-1, *(1,) * (wanted.ndim - 1)), layer.levels - 1 - wanted, wanted)
     wrong = np.argwhere(node.weights != wanted)
     if len(wrong):

@@ -32,11 +32,31 @@ def sign_with_root(p: Fraction, q: Fraction, v: Fraction) -> int:
 
 
 def _parameters(norm: BatchNorm, channel: int) -> tuple[Fraction, Fraction, Fraction, Fraction]:
-    """Return gamma, beta, mean and variance + eps of a channel as rationals."""
+    """Return gamma, beta and shift, mean and variance + eps of a channel as rationals."""
     gamma, beta, mean, variance = (
         Fraction(float(values[channel])) for values in (norm.gamma, norm.beta, norm.mean, norm.variance)
     )
+    if norm.shift is not None:
+        beta += Fraction(float(norm.shift[channel]))
+    if norm.powers is not None:
+        gamma = Fraction(1)
+        for values in norm.powers:
+            gamma *= _nearest_power(Fraction(float(values[channel])))
+        return gamma, beta, mean, Fraction(1)
     return gamma, beta, mean, variance + Fraction(norm.eps)
+
+
+def _nearest_power(number: Fraction) -> Fraction:
+    """Return the power of two whose logarithm is nearest to that of a number, with its sign; 0 of 0."""
+    if number == 0:
+        return number
+    power = Fraction(1)
+    # 2**(k - 1/2) <= x < 2**(k + 1/2), squared.
+    while 2 * number * number < power * power:
+        power /= 2
+    while number * number >= 2 * power * power:
+        power *= 2
+    return power if number > 0 else -power
 
 
 def _reaches(norm: BatchNorm, channel: int, level: int, real: Fraction) -> bool:
@@ -47,6 +67,8 @@ def _reaches(norm: BatchNorm, channel: int, level: int, real: Fraction) -> bool:
     """
     gamma, beta, mean, spread = _parameters(norm, channel)
     product, levels = gamma * (real - mean), norm.activation.levels
+    if level > levels:
+        return False
     if norm.activation.kind == "sign":
         return sign_with_root(product, beta, spread) >= 0
     if norm.activation.kind == "unsigned":
@@ -72,7 +94,8 @@ def verify_thresholds(
     lines : sequence of Line
         What they stand for, a channel.
     invertible : bool
-        Channels of negative gamma must be inverted; otherwise none may be.
+        Channels of negative gamma must be inverted; otherwise none may be. An activation of negative scale turns that
+        round: its bits must be the opposite ones.
 
     Raises
     ------
@@ -80,14 +103,17 @@ def verify_thresholds(
         Naming layer, channel and level, and the sum at which the code differs.
     """
     where = f"verify: layer {shown(norm.name)}"
-    levels = norm.activation.levels
+    levels = (1 << norm.activation.levels.bit_length()) - 1
     if not isinstance(node, Threshold) or node.thresholds.shape != (norm.channels, levels):
         raise CompileError(f"{where} must become {norm.channels} x {levels} thresholds")
     beyond = value.high + value.step
+    opposite = norm.activation.scale < 0
     for channel in range(norm.channels):
         inverted = node.inverted is not None and bool(node.inverted[channel])
-        if inverted != (invertible and bool(norm.gamma[channel] < 0)):
+        if inverted != ((invertible and bool(norm.gamma[channel] < 0)) != opposite):
             raise CompileError(f"{where} channel {channel}: inverted is {inverted}, gamma {float(norm.gamma[channel])}")
+        # Whether the trained code is the complement of the number of thresholds met.
+        inverted = inverted != opposite
         for level in range(1, levels + 1):
             # Inverted, the code reaches a level as long as no more than levels - level thresholds are met.
             threshold = int(node.thresholds[channel, levels - level if inverted else level - 1])
@@ -103,8 +129,7 @@ def verify_thresholds(
             for total in sorted(sums):
                 if not value.low <= total <= value.high:
                     continue
-                line = lines[channel]
-                trained = _reaches(norm, channel, level, line.slope * total + line.shift)
+                trained = _reaches(norm, channel, level, lines[channel].slope * total + lines[channel].shift)
                 if trained != ((total >= threshold) != inverted):
                     what = f"bit {int(not trained)}" if levels == 1 else f"{_side(not trained)} code {level}"
                     wanted = f"{int(trained)}" if levels == 1 else _side(trained)
