@@ -1,6 +1,5 @@
 """`signfold train`: from a data set to a run folder with the best network of the run."""
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,12 +8,24 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from signfold.sw.cli.output import console, emit
+from signfold.sw.cli.train_options import chosen, gather, is_first_process, list_recipes, resumed
 from signfold.sw.data import Dataset, load, names
-from signfold.sw.errors import CheckpointError, ToolError
-from signfold.sw.train.checkpoint import read_checkpoint
-from signfold.sw.train.describe import FIRST, HEADS, PADS, POOL_ORDERS, WEIGHTS
-from signfold.sw.train.options import LOSSES, PRECISIONS, TrainingOptions, recipe
+from signfold.sw.errors import ToolError
+from signfold.sw.train.allowed import DEVICES, LOSSES, PRECISIONS
+from signfold.sw.train.optimizer_choice import OPTIMIZERS
+from signfold.sw.train.options import TrainingOptions
 from signfold.sw.train.schedules import SCHEDULES
+from signfold.sw.train.style import (
+    ACTIVATIONS,
+    FIRST,
+    HEADS,
+    NORMS,
+    PADS,
+    POOL_ORDERS,
+    WEIGHT_METHODS,
+    WEIGHT_SCALES,
+    WEIGHTS,
+)
 from signfold.sw.train.topologies import NAMES
 
 __all__ = ["train"]
@@ -33,7 +44,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="continue the run in the run folder")] = False,
     epochs: Annotated[int | None, typer.Option(help="passes over the training set", show_default="by data set")] = None,
     batch: Annotated[int | None, typer.Option(help="pictures a step", show_default="by data set")] = None,
-    lr: Annotated[float | None, typer.Option(help="highest learning rate of Adam", show_default="by data set")] = None,
+    lr: Annotated[float | None, typer.Option(help="highest learning rate", show_default="by data set")] = None,
     schedule: Annotated[str | None, typer.Option(help=f"decay: {', '.join(SCHEDULES)}", show_default="cosine")] = None,
     warmup: Annotated[int | None, typer.Option(help="epochs of rising learning rate", show_default="0")] = None,
     loss: Annotated[str | None, typer.Option(help=", ".join(LOSSES), show_default="cross-entropy")] = None,
@@ -83,54 +94,53 @@ def train(
     pool: Annotated[
         str | None, typer.Option(help=f"{', '.join(POOL_ORDERS)} the activation", show_default="before")
     ] = None,
+    optimizer: Annotated[str | None, typer.Option(help=", ".join(OPTIMIZERS), show_default="adam")] = None,
+    binary_optimizer: Annotated[
+        str | None, typer.Option(help="another one for few-level weights, such as bop", show_default="optimizer")
+    ] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="of the optimizer, never on few-level weights unless set", show_default="0")
+    ] = None,
+    label_smoothing: Annotated[float | None, typer.Option(help="share spread over classes", show_default="0")] = None,
+    weight_method: Annotated[
+        str | None, typer.Option(help=f"how weights are made: {', '.join(WEIGHT_METHODS)}", show_default="by weights")
+    ] = None,
+    weight_scale: Annotated[
+        str | None, typer.Option(help=f"of weights: {', '.join(WEIGHT_SCALES)}", show_default="none")
+    ] = None,
+    activation: Annotated[str | None, typer.Option(help=f"kind: {', '.join(ACTIVATIONS)}", show_default="bits")] = None,
+    norm: Annotated[str | None, typer.Option(help=f"normalization: {', '.join(NORMS)}", show_default="batch")] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="run folder whose best model teaches, or 'twin'", show_default="none")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help=", ".join(DEVICES), show_default="auto")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="any other option, such as optimizer.momentum=0.9; repeatable"
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="a published way of training; 'list' shows them", show_default="none")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
     """Train a binarized network and keep the best epoch by validation accuracy.
 
     The test set is not read: see `signfold evaluate`. A run that was stopped goes on with --resume and ends in the
-    same bits.
+    same bits. Several processes: torchrun --nproc-per-node N --no-python signfold train ...
     """
-    given: dict[str, Any] = {
-        "dataset": data,
-        "topology": topology,
-        "epochs": epochs,
-        "batch": batch,
-        "lr": lr,
-        "schedule": schedule,
-        "warmup": warmup,
-        "loss": loss,
-        "head": head,
-        "threshold": threshold,
-        "shift": shift,
-        "noise": noise,
-        "dropout": dropout,
-        "momentum": momentum,
-        "seed": seed,
-        "threads": threads,
-        "flip": flip,
-        "precision": precision,
-        "initial": initial,
-        "first": first,
-        "weights": weights,
-        "first_weights": first_weights,
-        "last_weights": last_weights,
-        "activations": activations,
-        "signed": signed,
-        "pad": pad,
-        "pool": pool,
-    }
-    given = {name: value for name, value in given.items() if value is not None}
+    if recipe == "list":
+        return list_recipes(as_json)
+    given = gather(locals())
     try:
-        if "threshold" in given:
-            given["threshold"] = None if threshold == "mean" else int(given["threshold"])
-    except ValueError as error:
-        raise typer.BadParameter(f"threshold is {threshold!r}, allowed: an integer or 'mean'") from error
-    try:
-        options, run, history = _resumed(given, out) if resume else (*_new(given, out), [])
+        options, run, history = resumed(given, out) if resume else (*chosen(given, recipe, out), [])
         dataset = load(options.dataset, data_dir)
         trainer = _run(options, dataset, run, history, resume)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    if not is_first_process():
+        return
     result = {"run": str(run), "epochs": len(trainer.history), "best": trainer.best, "training": options.to_json()}
 
     def render(output: Console) -> None:
@@ -141,27 +151,6 @@ def train(
         output.print(f"next                 signfold compile {run}", markup=False, highlight=False, soft_wrap=True)
 
     emit(result, as_json=as_json, render=render)
-
-
-def _new(given: dict[str, Any], out: Path | None) -> tuple[TrainingOptions, Path]:
-    name = given.get("dataset", "mnist")
-    load(name)  # an unknown name is refused before its missing recipe
-    options = TrainingOptions.from_json(recipe(name, given.get("topology")) | given)
-    return options, out or Path("runs") / f"{name}-{options.topology.replace(',', '-')}"
-
-
-def _resumed(given: dict[str, Any], out: Path | None) -> tuple[TrainingOptions, Path, list[dict[str, Any]]]:
-    if out is None:
-        raise typer.BadParameter("--resume needs --out, the folder of the run to continue")
-    checkpoint = read_checkpoint(out)
-    stored = TrainingOptions.from_json(checkpoint.training)
-    for field in fields(stored):
-        if field.name in given and given[field.name] != getattr(stored, field.name):
-            raise CheckpointError(
-                f"{out}: was begun with {field.name} {getattr(stored, field.name)!r}, "
-                f"and cannot continue with {given[field.name]!r}"
-            )
-    return stored, out, checkpoint.history
 
 
 def _run(options: TrainingOptions, dataset: Dataset, run: Path, history: list[dict[str, Any]], resume: bool) -> Any:
@@ -179,7 +168,7 @@ def _run(options: TrainingOptions, dataset: Dataset, run: Path, history: list[di
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
-        disable=not console.is_terminal,
+        disable=not console.is_terminal or not is_first_process(),
     )
     done, best = len(history), max((entry["validation_accuracy"] for entry in history), default=0.0)
     with progress:
@@ -191,7 +180,10 @@ def _run(options: TrainingOptions, dataset: Dataset, run: Path, history: list[di
         def on_epoch(entry: dict[str, Any]) -> None:
             nonlocal best, done
             done, best = entry["epoch"], max(best, entry["validation_accuracy"])
-            status = f"loss {entry['loss']:.4f}  validation {entry['validation_accuracy']:.4f}  best {best:.4f}"
+            status = (
+                f"loss {entry['loss']:.4f}  validation {entry['validation_accuracy']:.4f}  best {best:.4f}  "
+                f"flips {entry['flip_ratio']:.2%}"
+            )
             progress.update(task, completed=done, status=status)
             if not console.is_terminal:
                 console.print(f"epoch {done}/{options.epochs}  {status}  {entry['seconds']:.1f} s", highlight=False)

@@ -1,20 +1,17 @@
-"""Choices of a training run and what they default to. Free of torch."""
+"""Choices of a training run. Free of torch."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from signfold.sw.train.describe import FIRST, HEADS, PADS, POOL_ORDERS, WEIGHTS
-from signfold.sw.train.schedules import SCHEDULES
+from signfold.sw.train.allowed import GROUPS, NAMED
+from signfold.sw.train.choices import Decay, Penalty, Progressive, Teacher, read_group, refuse
+from signfold.sw.train.method import Method
+from signfold.sw.train.optimizer_choice import OptimizerChoice
+from signfold.sw.train.style import Style
 from signfold.sw.train.topologies import Conv, parse_topology
 
-__all__ = ["LOSSES", "PRECISIONS", "RECIPES", "TrainingOptions", "recipe"]
-
-#: Names of the losses in `signfold.sw.train.losses`.
-LOSSES = ("cross-entropy", "squared-hinge")
-
-#: Types of activations and products in training.
-PRECISIONS = ("float32", "bfloat16")
+__all__ = ["TrainingOptions"]
 
 
 @dataclass(frozen=True)
@@ -32,15 +29,15 @@ class TrainingOptions:
     batch : int
         Pictures a step, at least 2; the pictures left over at the end of an epoch are not used in it.
     lr : float
-        Highest learning rate of Adam.
+        Highest learning rate.
     schedule : str
-        Its decay, one of `schedules.SCHEDULES`, step by step over the whole run.
+        How it falls, one of `schedules.SCHEDULES`, over the whole run.
     warmup : int
         Epochs over which the learning rate rises first.
     loss : str
-        One of `LOSSES`.
+        One of `allowed.LOSSES`.
     head : str
-        One of `topologies.HEADS`.
+        One of `style.HEADS`.
     threshold : int or None
         Pixel threshold where pixels become bits; None takes each pixel's mean over the training set, rounded to the
         nearest integer.
@@ -59,9 +56,9 @@ class TrainingOptions:
     threads : int
         Threads of torch. Part of the options, because sums over another number of threads round differently.
     first : str
-        One of `describe.FIRST`: what the first layer reads; "auto" is "codes" before a convolution, else "bits".
+        One of `style.FIRST`: what the first layer reads; "auto" is "codes" before a convolution, else "bits".
     weights : str
-        One of `describe.WEIGHTS`: bits of a weight, or "ternary".
+        One of `style.WEIGHTS`: bits of a weight, "ternary", or "real".
     first_weights, last_weights : str
         The same for the first layer and the classifier; "same" is `weights`.
     activations : int
@@ -69,13 +66,37 @@ class TrainingOptions:
     signed : bool
         Whether activations of several bits stand for -1..1 instead of 0..1.
     pad : str
-        One of `describe.PADS`: what stands in the padded places of convolutions.
+        One of `style.PADS`: what stands in the padded places of convolutions.
     pool : str
-        One of `describe.POOL_ORDERS`: whether pooling comes before normalization or after the activation.
+        One of `style.POOL_ORDERS`: whether pooling comes before normalization or after the activation.
     precision : str
-        One of `PRECISIONS`: the type of activations and products in training.
+        One of `allowed.PRECISIONS`: the type of activations and products in training.
     initial : str or None
         Folder of a run with the same layers whose best model this run begins with.
+    weight_method, weight_scale, bases, k_map, norm
+        As in `style.Style`.
+    activation, activation_scale, activation_shift, reduction, stochastic
+        As in `style.Style`.
+    method : Method
+        What only training sees of a method.
+    optimizer : OptimizerChoice
+        What changes the parameters.
+    binary_optimizer : OptimizerChoice or None
+        Another one for few-level weights; None: `optimizer`.
+    decay : Decay
+        The rest of the schedule.
+    label_smoothing : float
+        Share of a label that all classes have alike, in [0, 1); cross-entropy only.
+    teacher : Teacher or None
+        A network whose scores this one learns from.
+    penalty : Penalty
+        What is added to the loss for weights.
+    progressive : Progressive
+        When weights and activations become binary.
+    device : str
+        One of `allowed.DEVICES`. A run may go on on another one, though not in the same bits.
+    processes : int
+        Processes that share each batch (`torchrun`). Part of the options, because each normalizes by its own share.
 
     Raises
     ------
@@ -110,18 +131,36 @@ class TrainingOptions:
     pool: str = "before"
     precision: str = "float32"
     initial: str | None = None
+    weight_method: str | None = None
+    weight_scale: str | None = None
+    bases: int = 3
+    k_map: bool = False
+    norm: str = "batch"
+    activation: str = "bits"
+    activation_scale: str | None = None
+    activation_shift: str | None = None
+    reduction: int = 16
+    stochastic: bool = False
+    method: Method = field(default_factory=Method)
+    optimizer: OptimizerChoice = field(default_factory=OptimizerChoice)
+    binary_optimizer: OptimizerChoice | None = None
+    decay: Decay = field(default_factory=Decay)
+    label_smoothing: float = 0.0
+    teacher: Teacher | None = None
+    penalty: Penalty = field(default_factory=Penalty)
+    progressive: Progressive = field(default_factory=Progressive)
+    device: str = "auto"
+    processes: int = 1
 
     def __post_init__(self) -> None:
         """Refuse values that are not allowed."""
         parse_topology(self.topology)
+        smooth = 0 <= self.label_smoothing < 1 and (self.label_smoothing == 0 or self.loss == "cross-entropy")
         rules = {
             "epochs": (self.epochs >= 1, "1 or more"),
             "batch": (self.batch >= 2, "2 or more"),
             "lr": (0 < self.lr <= 1, "above 0 and at most 1"),
-            "schedule": (self.schedule in SCHEDULES, ", ".join(SCHEDULES)),
             "warmup": (0 <= self.warmup < self.epochs, "0 or more, and fewer than epochs"),
-            "loss": (self.loss in LOSSES, ", ".join(LOSSES)),
-            "head": (self.head in HEADS, ", ".join(HEADS)),
             "threshold": (self.threshold is None or self.threshold >= 0, "0 or more"),
             "shift": (self.shift >= 0, "0 or more"),
             "noise": (self.noise >= 0, "0 or more"),
@@ -129,18 +168,32 @@ class TrainingOptions:
             "momentum": (0 < self.momentum <= 1, "above 0 and at most 1"),
             "seed": (0 <= self.seed < 1 << 63, "0 to 2**63 - 1"),
             "threads": (self.threads >= 1, "1 or more"),
-            "first": (self.first in ("auto", *FIRST), ", ".join(("auto", *FIRST))),
-            "weights": (self.weights in WEIGHTS, ", ".join(WEIGHTS)),
-            "first_weights": (self.first_weights in ("same", *WEIGHTS), ", ".join(("same", *WEIGHTS))),
-            "last_weights": (self.last_weights in ("same", *WEIGHTS), ", ".join(("same", *WEIGHTS))),
             "activations": (1 <= self.activations <= 8, "1 to 8"),
-            "pad": (self.pad in PADS, ", ".join(PADS)),
-            "pool": (self.pool in POOL_ORDERS, ", ".join(POOL_ORDERS)),
-            "precision": (self.precision in PRECISIONS, ", ".join(PRECISIONS)),
+            "label_smoothing": (smooth, "from 0 to below 1, and 0 unless loss is cross-entropy"),
+            "processes": (self.processes >= 1 and self.batch % self.processes == 0, "a divisor of batch"),
         }
-        for name, (allowed, rule) in rules.items():
-            if not allowed:
-                raise ValueError(f"{name} is {getattr(self, name)!r}, allowed: {rule}")
+        for name, values in NAMED.items():
+            rules[name] = (getattr(self, name) in values, ", ".join(str(value) for value in values))
+        refuse("", self, rules)
+        self.style(None)
+
+    def style(self, thresholds: tuple[int, ...] | None) -> Style:
+        """Return what a topology leaves open.
+
+        Parameters
+        ----------
+        thresholds : tuple of int or None
+            Thresholds of the pixels, or None where the first layer reads the pixels themselves.
+
+        Returns
+        -------
+        Style
+            For `describe.describe`.
+        """
+        chosen = {each.name: getattr(self, each.name) for each in fields(Style) if each.name != "thresholds"}
+        for name in ("first_weights", "last_weights"):
+            chosen[name] = self.weights if chosen[name] == "same" else chosen[name]
+        return Style(**chosen, thresholds=thresholds)
 
     @property
     def reads_codes(self) -> bool:
@@ -150,7 +203,7 @@ class TrainingOptions:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for a checkpoint."""
-        return asdict(self)
+        return asdict(self) | {"method": self.method.to_json()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "TrainingOptions":
@@ -174,45 +227,13 @@ class TrainingOptions:
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown:
             raise ValueError(f"unknown training options {sorted(unknown)}")
+        read = dict(values)
+        for name, kind in GROUPS.items():
+            if read.get(name) is not None:
+                read[name] = read_group(kind, name, read[name])
+        if isinstance(read.get("method"), Mapping):
+            read["method"] = Method.from_json(read["method"])
         try:
-            return cls(**values)
+            return cls(**read)
         except TypeError as error:
             raise ValueError(f"training options are incomplete or of a wrong type: {error}") from error
-
-
-#: What the command line takes where an option is not given, by data set; "conv" after the name: for networks that begin
-#: with a convolution, where dense ones are trained otherwise.
-RECIPES: dict[str, dict[str, Any]] = {
-    "digits": {"topology": "128,96", "epochs": 300, "batch": 64, "lr": 0.02, "noise": 3},
-    "mnist": {"topology": "sfc", "epochs": 400, "batch": 128, "lr": 0.02, "threshold": 128, "shift": 1},
-    "mnist conv": {"topology": "conv-s", "epochs": 25, "batch": 50, "lr": 0.02, "shift": 1},
-    "fashion-mnist": {"topology": "sfc", "epochs": 400, "batch": 128, "lr": 0.02},
-    "fashion-mnist conv": {"topology": "conv-s", "epochs": 20, "batch": 50, "lr": 0.02, "shift": 1, "flip": True},
-    "cifar10": {"topology": "cnv", "epochs": 60, "batch": 50, "lr": 0.02, "shift": 2, "flip": True},
-}
-
-
-def recipe(dataset: str, topology: str | None = None) -> dict[str, Any]:
-    """Look up the options that a data set's networks are trained with.
-
-    Parameters
-    ----------
-    dataset : str
-        Name of the data set.
-    topology : str, optional
-        Topology, where one is chosen.
-
-    Returns
-    -------
-    dict
-        Options by name, those of `TrainingOptions`.
-
-    Raises
-    ------
-    ValueError
-        The topology cannot be read.
-    """
-    chosen = RECIPES[dataset]
-    if topology is not None and isinstance(parse_topology(topology)[0], Conv):
-        chosen = RECIPES.get(f"{dataset} conv", chosen)
-    return {"dataset": dataset} | chosen | ({} if topology is None else {"topology": topology})

@@ -47,8 +47,8 @@ def test_warm_up_rises_first_and_the_schedule_follows() -> None:
     assert [rate("constant", at / 8, 0.5) for at in range(6)] == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
     assert rate("cosine", 0.5, 0.5) == 1.0
     assert rate("cosine", 0.75, 0.5) == rate("cosine", 0.5)
-    with pytest.raises(ValueError, match="'linear'"):
-        rate("linear", 0.5)
+    with pytest.raises(ValueError, match="'sudden'"):
+        rate("sudden", 0.5)
 
 
 def pictures(count: int, height: int, width: int) -> "torch.Tensor":

@@ -291,7 +291,7 @@ def test_refuses_tensors_that_do_not_fit(tmp_path) -> None:
         ({"batch": 1}, "batch is 1"),
         ({"lr": 0.0}, "lr is 0.0"),
         ({"lr": float("nan")}, "lr is nan"),
-        ({"schedule": "linear"}, "schedule is 'linear'"),
+        ({"schedule": "sudden"}, "schedule is 'sudden'"),
         ({"warmup": 5}, "warmup is 5"),
         ({"loss": "mse"}, "loss is 'mse'"),
         ({"head": "softmax"}, "head is 'softmax'"),

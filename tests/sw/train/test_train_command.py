@@ -10,8 +10,9 @@ import pytest
 pytest.importorskip("torch", reason="training tests need signfold[train]")
 
 from signfold.sw.cli.app import main  # noqa: E402
+from signfold.sw.train.defaults import DEFAULTS, defaults  # noqa: E402
 from signfold.sw.train.loop import Trainer  # noqa: E402
-from signfold.sw.train.options import RECIPES, TrainingOptions, recipe  # noqa: E402
+from signfold.sw.train.options import TrainingOptions  # noqa: E402
 
 
 class Answer(NamedTuple):
@@ -69,13 +70,13 @@ def test_trains_convolutions_of_several_bits(signfold) -> None:
     assert json.loads(answer.stdout)["training"]["initial"] == "run"
 
 
-def test_recipes_fit_their_data_and_their_kind_of_network() -> None:
-    for name in RECIPES:
-        options = TrainingOptions.from_json({"dataset": name.split()[0]} | RECIPES[name])
+def test_defaults_fit_their_data_and_their_kind_of_network() -> None:
+    for name in DEFAULTS:
+        options = TrainingOptions.from_json({"dataset": name.split()[0]} | DEFAULTS[name])
         assert options.reads_codes == (name in ("mnist conv", "fashion-mnist conv", "cifar10"))
-    assert recipe("mnist", "tfc") == recipe("mnist") | {"topology": "tfc"}
-    assert recipe("mnist", "8c3,p2") == recipe("mnist", "conv-s") | {"topology": "8c3,p2"} != recipe("mnist", "8")
-    assert recipe("digits", "8c3")["epochs"] == recipe("digits")["epochs"]
+    assert defaults("mnist", "tfc") == defaults("mnist") | {"topology": "tfc"}
+    assert defaults("mnist", "8c3,p2") == defaults("mnist", "conv-s") | {"topology": "8c3,p2"} != defaults("mnist", "8")
+    assert defaults("digits", "8c3")["epochs"] == defaults("digits")["epochs"]
 
 
 def test_stopped_run_says_how_to_continue(signfold, monkeypatch) -> None:

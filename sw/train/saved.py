@@ -1,0 +1,69 @@
+"""Networks of other runs, read back: to teach, to begin with, to look at."""
+
+from pathlib import Path
+
+import torch
+
+from signfold.sw.errors import CheckpointError
+from signfold.sw.train.checkpoint import Checkpoint, read_best, read_checkpoint
+from signfold.sw.train.method import Method
+from signfold.sw.train.models import BinaryNet
+
+__all__ = ["best_tensors", "load_best"]
+
+
+def best_tensors(run: Path) -> dict[str, torch.Tensor]:
+    """Read the tensors of a run's best model.
+
+    Parameters
+    ----------
+    run : pathlib.Path
+        Run folder.
+
+    Returns
+    -------
+    dict of torch.Tensor
+        By their names in the network.
+
+    Raises
+    ------
+    CheckpointError
+        The folder holds none, or a damaged one.
+    """
+    return {name.removeprefix("model."): torch.from_numpy(value) for name, value in read_best(run).items()}
+
+
+def load_best(run: Path, *, method: Method | None = None) -> tuple[BinaryNet, Checkpoint]:
+    """Build a run's best model again.
+
+    Parameters
+    ----------
+    run : pathlib.Path
+        Run folder.
+    method : Method, optional
+        What training with it sees; evaluation needs none.
+
+    Returns
+    -------
+    tuple of BinaryNet and Checkpoint
+        The network, in evaluation, and what the run is.
+
+    Raises
+    ------
+    CheckpointError
+        The folder holds no run, a damaged one, or one whose tensors do not fit its description.
+    """
+    checkpoint = read_checkpoint(run)
+    description = checkpoint.model
+    try:
+        model = BinaryNet(
+            description["layers"],
+            torch.Generator().manual_seed(0),
+            shape=description["input"]["shape"],
+            bits=description["input"]["bits"],
+            **({} if method is None else {"method": method}),
+        )
+        model.load_state_dict(best_tensors(run))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{run}: the model does not fit its description: {error}") from error
+    return model.eval(), checkpoint
