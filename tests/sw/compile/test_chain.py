@@ -1,13 +1,14 @@
 """Random small networks of every kind: each code of each layer equals that of the trained graph in exact arithmetic."""
 
 from fractions import Fraction
-from math import isqrt
+from math import isqrt, log2
 
 import numpy as np
 import pytest
 
 from signfold.sw.compile import compile_network
-from signfold.sw.compile.activation import SIGN, rounding
+from signfold.sw.compile.activation import SIGN, rounding, scaled_sign
+from signfold.sw.compile.copies import copy_sums
 from signfold.sw.compile.float_layers import (
     AveragePooling,
     BatchNorm,
@@ -17,7 +18,7 @@ from signfold.sw.compile.float_layers import (
     PixelThresholds,
 )
 from signfold.sw.compile.float_network import FloatNetwork
-from signfold.sw.compile.linear_layers import FloatConv, FloatDense
+from signfold.sw.compile.linear_layers import FloatConv, FloatDense, LinearLayer
 from signfold.sw.compile.window import Window
 from signfold.sw.errors import CompileError
 from signfold.sw.network import Affine, Conv, Dense, InputType, Network
@@ -25,7 +26,7 @@ from signfold.sw.network import Affine, Conv, Dense, InputType, Network
 F = np.float32
 
 #: What the compiler may say to a random network that it cannot fold; everything else is a failure.
-REFUSALS = ("pads are the real number 0", "averages zeros in", "at most 8", "bits, but score_bits")
+REFUSALS = ("pads are the real number 0", "averages zeros in", "at most 8", "bits, but score_bits", "multiplied by 0")
 
 
 def fractions(array) -> np.ndarray:
@@ -101,21 +102,30 @@ class RealNetwork:
                     return codes, [self.norm(layer, c, x) for c, x in enumerate(value.ravel())]
                 case BatchNorm():
                     levels, kind = layer.activation.levels, layer.activation.kind
-                    codes[layer.name] = np.array(
+                    trained = np.array(
                         [[self.code(layer, c, x) for x in value[c].ravel()] for c in range(len(value))]
                         if value.ndim > 1
                         else [self.code(layer, c, x) for c, x in enumerate(value)]
                     ).reshape(value.shape)
+                    scale = Fraction(layer.activation.scale)
+                    codes[layer.name] = trained if scale > 0 else 1 - trained
                     table = {
-                        "sign": lambda q, _: Fraction(2 * q - 1),
+                        "sign": lambda q, _, scale=scale: scale * (2 * q - 1),
                         "unsigned": lambda q, _, n=levels: Fraction(q, n),
                         "signed": lambda q, _, n=levels: Fraction(2 * q - n, n),
                     }[kind]
-                    value = np.vectorize(lambda q, t=table: t(int(q), 0), otypes=[object])(codes[layer.name])
+                    value = np.vectorize(lambda q, t=table: t(int(q), 0), otypes=[object])(trained)
         return codes, [(x, x) for x in value.ravel()]
 
     def weights(self, layer) -> np.ndarray:
-        if layer.levels == 2:
+        values = self.values(layer)
+        if layer.scale is None:
+            return values
+        return values * fractions(np.resize(layer.scale, layer.channels)).reshape(-1, *(1,) * (values.ndim - 1))
+
+    @staticmethod
+    def values(layer) -> np.ndarray:
+        if layer.levels == 2 and not layer.stored:
             return np.where(layer.weights >= 0, Fraction(1), Fraction(-1))
         if layer.levels == 3:
             return np.vectorize(lambda c: Fraction(int(c) - 1), otypes=[object])(layer.codes)
@@ -139,6 +149,14 @@ class RealNetwork:
         gamma, beta, mean, variance = (
             Fraction(float(p[channel])) for p in (layer.gamma, layer.beta, layer.mean, layer.variance)
         )
+        if layer.shift is not None:
+            beta += Fraction(float(layer.shift[channel]))
+        if layer.powers is not None:
+            weight, deviation = (float(values[channel]) for values in layer.powers)
+            gamma = Fraction((weight > 0) - (weight < 0))
+            for number in (weight, deviation):
+                gamma *= Fraction(2) ** round(log2(abs(number))) if number else 0
+            return (gamma * (x - mean) + beta,) * 2
         bounds = root_bounds(variance + Fraction(float(F(layer.eps))))
         return tuple(sorted(gamma * (x - mean) / root + beta for root in bounds))
 
@@ -161,27 +179,41 @@ class RealNetwork:
 def random_norm(rng, name, channels, spread, activation) -> BatchNorm:
     """Return parameters as trained, tiny, zero, or dyadic with results exactly between codes; both signs of gamma."""
     sign = rng.choice([-1, 1], channels)
+    shift = rng.choice([0.0, 0.25, rng.random()], channels) if activation == SIGN and rng.random() < 0.3 else None
+    if rng.random() < 0.2:
+        weight = sign * rng.choice([1.0, 0.7, 1e-3, 0.0], channels)
+        deviation = rng.gamma(2, 0.5, channels) / spread * rng.choice([1, 1, 1, 0], channels)
+        beta, mean = rng.integers(-2, 5, channels) / 4, np.round(rng.normal(0, spread, channels))
+        vectors = (np.asarray(values, F) for values in (weight, beta, mean, deviation))
+        return BatchNorm.by_shift(name, *vectors, activation, shift=shift)
     if rng.random() < 0.5:
         gamma, beta = sign * rng.gamma(2, 0.5, channels), rng.normal(0.3, 0.5, channels)
         mean, variance = rng.normal(0, spread, channels), spread**2 * rng.uniform(0.1, 2, channels)
         special = rng.integers(0, 8, channels)
         gamma = np.where(special == 0, 0, np.where(special == 1, gamma * 1e-30, gamma))
         beta = np.where(special == 2, 0, beta)
-        return BatchNorm(name, gamma, beta, mean, variance, 1e-5, activation)
+        return BatchNorm(name, gamma, beta, mean, variance, 1e-5, activation, shift)
     gamma = sign * 2.0 ** rng.integers(-3, 2, channels)
     beta = rng.integers(-2, 5, channels) / 4
     mean = np.round(rng.normal(0, spread, channels))
-    return BatchNorm(name, gamma, beta, mean, np.full(channels, 0.75) + rng.choice([0, 3], channels), 0.25, activation)
+    variance = np.full(channels, 0.75) + rng.choice([0, 3], channels)
+    return BatchNorm(name, gamma, beta, mean, variance, 0.25, activation, shift)
 
 
 def random_weights(rng, shape) -> dict:
     levels = int(rng.choice([2, 2, 2, 3, 4, 16]))
     weights = rng.normal(size=shape)
     weights[rng.random(shape) < 0.05] = rng.choice([0.0, -0.0])
+    scale = None
+    if rng.random() < 0.5:
+        # Mean magnitudes, trained numbers, powers of two; 0 and negative ones among them.
+        scale = rng.choice([0.0, -0.5, 0.25, 1.0, *rng.normal(size=4)], int(rng.choice([1, shape[0], shape[0]])))
+        scale = np.abs(scale) + 0.5 if len(scale) == 1 and scale[0] == 0 else scale
     return {
         "weights": weights,
         "levels": levels,
-        "codes": rng.integers(0, levels, shape).astype(np.uint8) if levels > 2 else None,
+        "codes": rng.integers(0, levels, shape).astype(np.uint8) if levels > 2 or rng.random() < 0.3 else None,
+        "scale": scale,
     }
 
 
@@ -197,7 +229,11 @@ def random_pool(rng, name, shape):
 
 
 def random_activation(rng):
-    return SIGN if rng.random() < 0.4 else rounding("norm", int(rng.integers(1, 4)), bool(rng.integers(2)))
+    if rng.random() < 0.4:
+        return SIGN if rng.random() < 0.5 else scaled_sign("norm", float(F(rng.choice([-0.75, 0.5, rng.normal()]))))
+    if rng.random() < 0.3:
+        return rounding("norm", None, False, 3)
+    return rounding("norm", int(rng.integers(1, 4)), bool(rng.integers(2)))
 
 
 def random_network(rng) -> FloatNetwork:
@@ -212,7 +248,7 @@ def random_network(rng) -> FloatNetwork:
         std = [float(rng.choice([0.5, 1.0, 0.25, 0.2]))] * int(rng.choice([1, shape[0]]))
         layers = [PixelCodes("pixels", np.array(mean), np.array(std))]
         spread = 0.6 / std[0]
-    code_bits = 1 if isinstance(layers[0], PixelThresholds) else frames.bits
+    highest = 1 if isinstance(layers[0], PixelThresholds) else (1 << frames.bits) - 1
     blocks = int(rng.integers(1, 4))
     for block in range(blocks + 1):
         last = block == blocks
@@ -221,7 +257,7 @@ def random_network(rng) -> FloatNetwork:
             depthwise = not last and shape[0] > 1 and rng.random() < 0.25
             channels = shape[0] if depthwise else channels
             window = random_window(rng, shape[1:], pads=rng.random() < 0.5)
-            pad = int(rng.integers(0, 1 << code_bits)) if code_bits and rng.random() < 0.3 else None
+            pad = int(rng.integers(0, highest + 1)) if highest and rng.random() < 0.3 else None
             weights = random_weights(rng, (channels, 1 if depthwise else shape[0], *window.kernel))
             layer = FloatConv(f"conv{block}", **weights, window=window, pad=pad, groups=shape[0] if depthwise else 1)
         else:
@@ -237,19 +273,23 @@ def random_network(rng) -> FloatNetwork:
             layers.append(random_pool(rng, f"pool{block}", shape))
             shape = layers[-1].shape(shape)
         activation = random_activation(rng)
-        code_bits, spread = activation.bits, 0.7
-        layers.append(random_norm(rng, f"norm{block}", shape[0], layer.fan_in**0.5 / 2, activation))
+        highest, spread = activation.levels, 0.7
+        if rng.random() < 0.15 and getattr(layer, "groups", 1) == 1:
+            layers = copy_sums(layers, 2, "pair")
+            shape = (2 * shape[0], *shape[1:])
+        scale = 1.0 if layer.scale is None else float(np.abs(layer.scale).max()) or 1.0
+        layers.append(random_norm(rng, f"norm{block}", shape[0], scale * layer.fan_in**0.5 / 2, activation))
         if len(shape) == 3 and rng.random() < 0.4:
             layers.append(random_pool(rng, f"after{block}", shape))
             shape = layers[-1].shape(shape)
             if isinstance(layers[-1], AveragePooling):
-                code_bits = 0
+                highest = 0
             if rng.random() < 0.2:
                 layers.append(random_norm(rng, f"again{block}", shape[0], 0.5, SIGN))
-                code_bits = 1
+                highest = 1
                 if not isinstance(layers[-2], AveragePooling):
                     layers.pop()
-                    code_bits = activation.bits
+                    highest = activation.levels
     head = rng.choice(["none", "scale", "batchnorm"])
     if head == "scale":
         layers.append(CommonScale("scale", np.array(rng.normal())))
@@ -273,13 +313,29 @@ def check(network: FloatNetwork, rng, frames: int) -> tuple[Network, int]:
             assert (trace[name][index] == wanted).all(), (name, index)
         best = max(low for low, _ in scores)
         near = Fraction(1, 1 << 20) * (1 + max(abs(low) for low, _ in scores))
-        exact = not (isinstance(output, Affine) and isinstance(network.head, BatchNorm))
+        last = [layer for layer in network.body if isinstance(layer, LinearLayer)][-1]
+        scaled = last.scale is not None and last.scale.size > 1
+        exact = not (isinstance(output, Affine) and (isinstance(network.head, BatchNorm) or scaled))
         candidates = [c for c, (_, high) in enumerate(scores) if high >= (best if exact else best - near)]
         if exact and all(low == high for low, high in scores):
             assert classes[index] == candidates[0], index
         else:
             assert classes[index] in candidates, index
     return compiled, real.ties
+
+
+def special(layer) -> set[str]:
+    """Name what is particular to a layer."""
+    if isinstance(layer, LinearLayer):
+        scale = layer.scale if layer.scale is not None else np.ones(1)
+        found = {"scales": scale.size > 1, "scale 0": (scale == 0).any(), "negative scale": (scale < 0).any()}
+        found["sums twice"] = layer.copies > 1
+    elif isinstance(layer, BatchNorm) and layer.activation is not None:
+        found = {"opposite bits": layer.activation.scale < 0, "three levels": layer.activation.levels == 2}
+        found |= {"shift": layer.shift is not None, "powers": layer.powers is not None}
+    else:
+        return set()
+    return {name for name, met in found.items() if met}
 
 
 def run(seed: int, count: int, frames: int) -> None:
@@ -299,10 +355,12 @@ def run(seed: int, count: int, frames: int) -> None:
         seen.update(type(node).__name__ for node in compiled.nodes)
         seen.update(f"levels {node.levels}" for node in compiled.nodes if isinstance(node, (Conv, Dense)))
         seen.update("depthwise" for node in compiled.nodes if isinstance(node, Conv) and node.depthwise)
+        seen.update(kind for layer in network.layers for kind in special(layer))
         seen.update("codes of means" for node in compiled.nodes if node.name.endswith(".codes"))
         inverted += any(getattr(node, "inverted", None) is not None for node in compiled.nodes)
     print(f"{folded} of {count} fold, {ties} ties, {inverted} with inverted channels")
     kinds = {"Threshold", "Dense", "Conv", "MaxPool", "SumPool", "Affine", "depthwise", "codes of means"}
+    kinds |= {"scales", "scale 0", "negative scale", "sums twice", "opposite bits", "three levels", "shift", "powers"}
     assert seen >= kinds | {f"levels {levels}" for levels in (2, 3, 4, 16)}
     assert folded > count // 2 and ties > count // 4 and inverted > count // 20
 
