@@ -14,7 +14,8 @@ from rich.console import Console
 from signfold.sw import zoo
 from signfold.sw.errors import PlanError
 from signfold.sw.planner.devices import BOARDS, DEVICES, Device
-from signfold.sw.planner.planner import Planner, logic_name
+from signfold.sw.planner.planner import Planner
+from signfold.sw.planner.refusals import logic_name
 
 #: Clock of devices whose board `signfold build` does not know, in MHz.
 CLOCKS = {"ice40": 12.0, "ecp5": 25.0, "xilinx": 100.0}

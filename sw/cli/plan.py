@@ -1,4 +1,4 @@
-"""`signfold plan`: arrays for a network that fit a budget or reach a speed."""
+"""`signfold plan`: engines for a network that fit a budget or reach a speed."""
 
 import math
 from pathlib import Path
@@ -17,8 +17,10 @@ from signfold.sw.files import write_whole
 from signfold.sw.layers import network_layers
 from signfold.sw.network import Network
 from signfold.sw.planner.devices import BOARDS, PlannedBoard, find_planned_board
-from signfold.sw.planner.planner import Planned, Planner, logic_name
+from signfold.sw.planner.planner import Planned, Planner
+from signfold.sw.planner.refusals import logic_name
 from signfold.sw.planner.report import pareto_plot, plan_text, summary
+from signfold.sw.planner.search import STYLES
 
 __all__ = ["plan"]
 
@@ -42,11 +44,17 @@ def plan(
         int | None, typer.Option(help="block RAMs allowed; halves of 36 kbit on Xilinx", min=0, show_default="all")
     ] = None,
     lanes: Annotated[int | None, typer.Option(help="input codes of a beat", min=1, show_default="chosen")] = None,
+    styles: Annotated[
+        str, typer.Option(help=f"what layers may be, some of {','.join(STYLES)}", show_default="all")
+    ] = ",".join(STYLES),
+    load: Annotated[
+        bool, typer.Option(help="shared engines may have weights that the host loads, where there is a board")
+    ] = True,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="plan file to write")] = None,
     pareto: Annotated[Path | None, typer.Option(help="plot to write: logic against frames a second, PNG")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
-    """Choose the arrays of a network by predicted cost.
+    """Choose arrays, hardwired layers and shared engines for a network by predicted cost.
 
     With a target the smallest plan that reaches it; with a budget alone, or a board, the fastest that fits. Cycles are
     exact, resources a prediction: docs/planning.md tells how good it is.
@@ -67,8 +75,10 @@ def plan(
     if target_cycles is None and logic is None and brams is None:
         raise PlanError("give a target (--target-fps, --target-cycles) or a budget (--board, --max-luts, --max-brams)")
     loaded = zoo.load(network)
-    planner = _planner(loaded, target.device.fabric if target else fabric, lanes, target is not None, mhz)
-    limits = planner.limits(logic, brams)
+    wanted = {"lanes": lanes, "hosted": target is not None, "clock_mhz": mhz, "load": load}
+    wanted["styles"] = tuple(style.strip() for style in styles.split(",") if style.strip())
+    planner = _planner(loaded, target.device.fabric if target else fabric, wanted)
+    limits = planner.limits(logic, brams, target.device.sprams if target else None)
     with console.status("searching"):
         planned = planner.fastest(limits) if target_cycles is None else planner.smallest(target_cycles, limits)
     device = target.device if target else None
@@ -92,17 +102,17 @@ def _budget(board: PlannedBoard | None, luts: int | None, brams: int | None) -> 
     return luts if luts is not None else logic, brams if brams is not None else board.device.brams
 
 
-def _planner(network: Network, fabric: str, lanes: int | None, hosted: bool, mhz: float) -> Planner:
-    """Return the planner; the arrays of a large network take seconds to list."""
+def _planner(network: Network, fabric: str, wanted: dict[str, Any]) -> Planner:
+    """Return the planner; the candidates of a large network take seconds to list."""
     count = len(network_layers(network).planned)
     with Progress(*Progress.get_default_columns(), TextColumn("layer {task.fields[layer]}"), console=console) as bar:
-        task = bar.add_task("arrays", total=None, layer=0, visible=False)
+        task = bar.add_task("candidates", total=None, layer=0, visible=False)
 
         def on_layer(index: int | None) -> None:
             done = count if index is None else index
             bar.update(task, total=count, completed=done, layer=min(done, count - 1), visible=count > 4)
 
-        return Planner(network, fabric, lanes=lanes, hosted=hosted, clock_mhz=mhz, on_layer=on_layer)
+        return Planner(network, fabric, on_layer=on_layer, **wanted)
 
 
 def _render(output: Console, planned: Planned, result: dict[str, Any]) -> None:

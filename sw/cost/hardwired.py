@@ -11,7 +11,7 @@ from signfold.sw.cost.feeder import queue_parts
 from signfold.sw.cost.part import Part, bits_of, memory_part
 from signfold.sw.cost.units import gearbox_parts
 
-__all__ = ["hardwired_parts"]
+__all__ = ["hardwired_parts", "logic_parts", "stream_parts"]
 
 #: Sums whose terms have at most so many bits together are gates; see `signfold.hw.adder_logic`.
 _GATES = 6
@@ -19,12 +19,19 @@ _GATES = 6
 
 def hardwired_parts(p: HardwiredParameters, fabric: str, last: bool = True) -> list[Part]:
     """Return the parts of a hardwired layer; without `last` what follows does not look at the ends of packets."""
+    return logic_parts(p) + stream_parts(p, fabric, last)
+
+
+def logic_parts(p: HardwiredParameters) -> list[Part]:
+    """Return the additions and what their sums go through: what `simd` and `hop` do not change."""
+    return [_additions(p.logic, _alive(p)), _unit(p)]
+
+
+def stream_parts(p: HardwiredParameters, fabric: str, last: bool = True) -> list[Part]:
+    """Return what holds inputs and results."""
     parts = _source(p.source, fabric)
     if p.waiting is not None:
         parts += queue_parts(p.simd * p.bits, p.waiting.depth, fabric)
-    alive = _alive(p)
-    parts.append(_additions(p.logic, alive))
-    parts.append(_unit(p))
     if p.border[0] is not None and p.border[0].count > 1:
         border = p.border[0]
         number, places = bits_of(border.count), bits_of(len(border.columns)) + bits_of(len(border.rows))

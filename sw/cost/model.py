@@ -51,6 +51,9 @@ class Cost:
             self.cells + other.cells,
         )
 
+    def __sub__(self, other: "Cost") -> "Cost":
+        return self + Cost(-other.luts, -other.ffs, -other.brams, -other.dsps, -other.sprams, -other.cells)
+
 
 @dataclass(frozen=True)
 class CostModel:

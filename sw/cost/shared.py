@@ -11,13 +11,17 @@ from signfold.sw.cost.memory import ram
 from signfold.sw.cost.part import Part, bits_of, table_part
 from signfold.sw.cost.units import in_block, rom_part
 
-__all__ = ["SPRAM", "shared_parts", "single_port"]
+__all__ = ["LOADING", "SPRAM", "shared_parts", "single_port"]
 
+#: What a host link takes more to pass on chunks of weights.
+LOADING = Part("link.loading", features={"one": 1})
 #: Width and depth of a large RAM of iCE40 UP.
 SPRAM = (16, 16384)
 
 
-def shared_parts(p: SharedEngineParameters, fabric: str, *, contents: bool = True) -> list[Part]:
+def shared_parts(
+    p: SharedEngineParameters, fabric: str, *, contents: bool = True, loaded: bool | None = None
+) -> list[Part]:
     """Return the parts of a shared engine.
 
     Parameters
@@ -28,16 +32,19 @@ def shared_parts(p: SharedEngineParameters, fabric: str, *, contents: bool = Tru
         What it is made of.
     contents : bool
         Judge small tables by what they hold; otherwise by their size, which takes less time.
+    loaded : bool, optional
+        Weights are loaded, whatever the engine says.
     """
+    loaded = p.loaded is not None if loaded is None else loaded
     parts = array_parts(p.array)
     parts += [_walk(walk) for walk in (p.issue, p.results, p.writes)]
     for memory in p.memories:
         parts.append(single_port(memory, fabric))
-    parts += _weights(p, fabric, contents)
+    parts += _weights(p, fabric, contents, loaded)
     parts += _thresholds(p, fabric, contents)
     parts += _packer(p, fabric)
     parts += queue_parts(p.lanes * p.output_bits + 1, p.queue.depth, fabric)
-    return [*parts, _rest(p)]
+    return [*parts, _rest(p, loaded)]
 
 
 def single_port(memory: RamParameters, fabric: str) -> Part:
@@ -84,12 +91,12 @@ def _walk(p: WalkParameters) -> Part:
     return Part("walk", programs + iterations + sum(p.widths), features=features)
 
 
-def _weights(p: SharedEngineParameters, fabric: str, contents: bool) -> list[Part]:
+def _weights(p: SharedEngineParameters, fabric: str, contents: bool, loaded: bool) -> list[Part]:
     """Return the tables of weights, or the memories and what fills them."""
     groups = p.array.groups
     width = p.lanes * p.array.cell.weight_width
     depth = sum(layer.engine.feeder.sequencer.addresses for layer in p.layers)
-    if p.loaded is not None:
+    if loaded:
         memory = single_port(RamParameters(width, depth, p.first.fabric), fabric)
         loader = _loader(width, depth, groups)
         return [*[memory] * groups, loader]
@@ -140,7 +147,7 @@ def _packer(p: SharedEngineParameters, fabric: str) -> list[Part]:
     return parts
 
 
-def _rest(p: SharedEngineParameters) -> Part:
+def _rest(p: SharedEngineParameters, loaded: bool) -> Part:
     """Return what moves words: roles of the memories, delays of words and addresses, room in the queue."""
     array: ArrayParameters = p.array
     address = bits_of(sum(layer.engine.feeder.sequencer.addresses for layer in p.layers))
@@ -149,7 +156,7 @@ def _rest(p: SharedEngineParameters) -> Part:
     coded = padded and any(layer.engine.image is not None and layer.engine.image.pad for layer in p.layers)
     ffs = 5 + room + 3 * p.DELAY + 1 + p.simd + address * (p.DELAY - 1 + array.lead + array.groups - 1)
     ffs += (1 + coded * p.simd) if padded else 0
-    ffs += 0 if p.loaded is None else p.DELAY + array.lead + array.groups
+    ffs += 0 if not loaded else p.DELAY + array.lead + array.groups
     planes = max(layer.engine.planes.activation_bits for layer in p.layers)
     features = {
         "one": 1,

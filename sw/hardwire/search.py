@@ -8,7 +8,7 @@ from signfold.hw.adder_graph import AdderGraph, Output, Sum
 from signfold.sw.hardwire.differences import digit_count, parents
 from signfold.sw.hardwire.trees import Trees
 
-__all__ = ["LARGEST_MATRIX", "adder_graph"]
+__all__ = ["LARGEST_MATRIX", "adder_graph", "graph_bits"]
 
 #: Most digits other than 0 of a matrix.
 LARGEST_MATRIX = 1 << 17
@@ -50,7 +50,7 @@ def adder_graph(matrix: np.ndarray) -> AdderGraph:
     first = matrix[np.arange(len(matrix)), (matrix != 0).argmax(axis=1)]
     signs = np.where(first < 0, -1, 1)
     different, which = np.unique(matrix * signs[:, None], axis=0, return_inverse=True)
-    graph = min((_search(different, parents(different, deepest)) for deepest in _DEEPEST), key=_bits)
+    graph = min((_search(different, parents(different, deepest)) for deepest in _DEEPEST), key=graph_bits)
     outputs = []
     for row, sign in zip(which.reshape(-1).tolist(), signs.tolist(), strict=True):
         made = graph.outputs[row]
@@ -88,7 +88,7 @@ def _search(matrix: np.ndarray, tree: list[tuple[int, int, int]]) -> AdderGraph:
     return _used(AdderGraph(inputs, tuple(trees.sums), tuple(results[row] for row in range(outputs))))
 
 
-def _bits(graph: AdderGraph) -> int:
+def graph_bits(graph: AdderGraph) -> int:
     """Return the bits of all sums of inputs of one bit: what they take in tables, roughly."""
     return sum((high - low).bit_length() for low, high in graph.ranges(1)[graph.inputs :])
 

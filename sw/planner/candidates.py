@@ -1,6 +1,6 @@
-"""Candidates: the arrays that a layer may run on, and the best of them."""
+"""Candidates: the ways to run a layer, and the best of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from signfold.hw.engine import EngineParameters
@@ -8,7 +8,7 @@ from signfold.sw.cost.model import Cost
 from signfold.sw.plan import LayerPlan
 from signfold.sw.planner.chain import Chain
 
-__all__ = ["Candidate", "area", "candidates", "choices"]
+__all__ = ["Candidate", "area", "candidates", "choices", "undominated", "with_poolings"]
 
 #: Longest words, and most rows, that are considered.
 _LONGEST, _ROWS = 1024, 8
@@ -18,25 +18,33 @@ _IN_LUTS = 1 << 15
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way to run a layer.
+    """A way to run a layer, or several on a shared engine.
 
     Parameters
     ----------
-    plan : LayerPlan
-        The array.
+    plans : tuple of LayerPlan
+        Plan of each layer.
     lanes_in, lanes_out : int
         Codes of a beat at its input and, after the poolings that follow, at its output.
     interval : int
-        Cycles of a frame.
+        Cycles of a frame; of a shared engine, those in which its input comes and its results go.
     cost : Cost
         What it takes, with the poolings that follow.
+    inner : int
+        Cycles of a frame in which a shared engine neither takes nor gives anything.
     """
 
-    plan: LayerPlan
+    plans: tuple[LayerPlan, ...]
     lanes_in: int
     lanes_out: int
     interval: int
     cost: Cost
+    inner: int = 0
+
+    @property
+    def span(self) -> int:
+        """Layers with weights."""
+        return len(self.plans)
 
 
 def area(cost: Cost) -> float:
@@ -88,7 +96,7 @@ def _columns(channels: int) -> list[int]:
     return sorted({-(-channels // passes) for passes in range(1, channels + 1)})
 
 
-def candidates(chain: Chain, index: int, least: int = 0) -> list[Candidate]:
+def candidates(chain: Chain, index: int, least: int = 0, styles: Collection[str] = ("array",)) -> list[Candidate]:
     """Return the candidates of a layer that no other one beats in cycles and in every resource at the same widths.
 
     Parameters
@@ -99,16 +107,26 @@ def candidates(chain: Chain, index: int, least: int = 0) -> list[Candidate]:
         Number of the layer.
     least : int
         Cycles that a frame takes whatever the layer does: being faster is worth nothing.
+    styles : collection of str
+        "array", "hardwired": what is considered.
     """
     found: dict[tuple[int, int], list[Candidate]] = {}
-    group = chain.groups[index]
-    lanes_of = _lanes_of(group.stage)
-    for plan in choices(chain, index):
+    plans: list[LayerPlan] = []
+    if "array" in styles:
+        plans += choices(chain, index)
+    if "hardwired" in styles:
+        plans += chain.hardwired_choices(index)
+    for plan in plans:
         cost, interval = chain.engine(index, plan)
-        found.setdefault((_input_lanes(group.stage, plan), lanes_of(plan)), []).append(
-            Candidate(plan, _input_lanes(group.stage, plan), lanes_of(plan), max(interval, least), cost)
-        )
+        lanes = chain.lanes(index, plan)
+        found.setdefault(lanes, []).append(Candidate((plan,), *lanes, max(interval, least), cost))
     kept = [best for same in found.values() for best in undominated(same)]
+    return with_poolings(chain, index, kept)
+
+
+def with_poolings(chain: Chain, index: int, kept: list[Candidate]) -> list[Candidate]:
+    """Return candidates that end with a layer together with the poolings that follow it."""
+    group = chain.groups[index]
     if not group.followers:
         return kept
     # Poolings work on as many channels as come, or on another number.
@@ -117,31 +135,24 @@ def candidates(chain: Chain, index: int, least: int = 0) -> list[Candidate]:
     for candidate in kept:
         for pool in sorted(pools(most)):
             cost, interval, lanes = chain.following(index, candidate.lanes_out, pool)
-            plan = candidate.plan
+            plans = candidate.plans
             if pool and pool != candidate.lanes_out:
-                plan = replace(plan, pool=pool)
+                plans = (replace(plans[0], pool=pool), *plans[1:])
             elif pool:
                 continue
+            slower = max(candidate.interval, interval)
             pooled.setdefault((candidate.lanes_in, lanes), []).append(
-                Candidate(plan, candidate.lanes_in, lanes, max(candidate.interval, interval), candidate.cost + cost)
+                replace(candidate, plans=plans, lanes_out=lanes, interval=slower, cost=candidate.cost + cost)
             )
     return [best for same in pooled.values() for best in undominated(same)]
 
 
-def _input_lanes(stage, plan: LayerPlan) -> int:
-    return plan.simd if isinstance(stage, EngineParameters) else plan.cols
-
-
-def _lanes_of(stage):
-    return (lambda plan: plan.hop) if isinstance(stage, EngineParameters) else (lambda plan: plan.cols)
-
-
 def undominated(found: Iterable[Candidate]) -> list[Candidate]:
-    """Return the candidates that no other one beats in cycles, logic and block RAMs."""
-    kept: list[Candidate] = []
+    """Return the candidates that no other one beats in cycles, logic, block RAMs and large RAMs."""
+    kept: list[tuple] = []
     for candidate in sorted(found, key=lambda c: (c.interval, area(c.cost), c.cost.brams)):
-        if not any(
-            area(other.cost) <= area(candidate.cost) and other.cost.brams <= candidate.cost.brams for other in kept
-        ):
-            kept.append(candidate)
-    return kept
+        cost = candidate.cost
+        own = area(cost), cost.brams, cost.sprams, candidate.inner
+        if not any(all(a <= b for a, b in zip(other, own, strict=True)) for other, _ in kept):
+            kept.append((own, candidate))
+    return [candidate for _, candidate in kept]

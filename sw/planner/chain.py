@@ -1,5 +1,6 @@
 """A network as the planner sees it: groups of stages, and what each costs and takes for any choice of widths."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
@@ -23,6 +24,7 @@ from signfold.sw.layers import network_layers
 from signfold.sw.lower import lower
 from signfold.sw.network import Network
 from signfold.sw.plan import LayerPlan, Plan
+from signfold.sw.planner.hardwired import LARGEST, HardwiredLayer
 
 __all__ = ["Chain", "Group"]
 
@@ -83,6 +85,7 @@ class Chain:
             else:
                 self.prefix = (*self.prefix, stage)
             packets = stage.positions
+        self.hardwired = cache(self._hardwired)
         self.gear = cache(self._gear)
         self.following = cache(self._following)
         self.entry = cache(self._entry)
@@ -153,8 +156,28 @@ class Chain:
     def _scores(self) -> Cost:
         return self.cost(self.config.scores)
 
+    def _hardwired(self, index: int) -> HardwiredLayer:
+        return HardwiredLayer(self.network, index, self.model, self.fabric, self.clock_mhz)
+
+    def hardwired_choices(self, index: int) -> Iterator[LayerPlan]:
+        """Yield the ways to run a layer as logic; none for one of too many weights."""
+        if self.weights(index) <= LARGEST:
+            yield from self.hardwired(index).choices()
+
+    def weights(self, index: int) -> int:
+        """Return the number of a layer's weights."""
+        return self.groups[index].stage.weights.size
+
+    def lanes(self, index: int, choice: LayerPlan) -> tuple[int, int]:
+        """Return the codes of a beat at a layer's input and output."""
+        if choice.style == "hardwired" or isinstance(self.groups[index].stage, EngineParameters):
+            return choice.simd, choice.hop
+        return choice.cols, choice.cols
+
     def engine(self, index: int, choice: LayerPlan) -> tuple[Cost, int]:
-        """Return cost and interval of a layer on an array, without the slack of its windows."""
+        """Return cost and interval of a layer on an array or as logic, without the slack of its windows."""
+        if choice.style == "hardwired":
+            return self.hardwired(index).cost(choice)
         stage = self.groups[index].stage
         if isinstance(stage, LaneEngineParameters):
             planes = replace(stage.planes, space=choice.space)

@@ -1,34 +1,33 @@
 """The planner: a network, a target and a budget become a plan, or a refusal that says what would do."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from signfold.hw.accelerator import AcceleratorConfig
 from signfold.hw.check import check_integer
 from signfold.hw.hosted import HostedAcceleratorParameters
+from signfold.hw.shared_loader import CHUNK_BYTES, INDEX_BYTES
 from signfold.sw.cost.accelerator import predict, predict_stages
 from signfold.sw.cost.model import FABRICS, Cost, cost_model
+from signfold.sw.cost.shared import LOADING
 from signfold.sw.errors import PlanError
 from signfold.sw.lower import lower
 from signfold.sw.network import Network
 from signfold.sw.plan import Plan
 from signfold.sw.planner.candidates import area
 from signfold.sw.planner.chain import Chain
-from signfold.sw.planner.search import Limits, Search, Solution
+from signfold.sw.planner.ends import Limits
+from signfold.sw.planner.refusals import no_style, nothing_fits, too_large, too_slow
+from signfold.sw.planner.search import STYLES, Search, Solution
 
-__all__ = ["Planned", "Planner", "logic_name"]
+__all__ = ["Planned", "Planner"]
 
 #: Logic that a block RAM is worth: what comes with one in a device of the family.
 _EXCHANGE = {"ice40": 176.0, "ecp5": 400.0, "xilinx": 190.0}
 #: Divisor of the serial line that stands for any in the estimate.
 _DIVISOR = 25
-
-
-def logic_name(fabric: str) -> str:
-    """Return what a budget of logic counts."""
-    return "logic cells" if fabric == "ice40" else "LUTs"
 
 
 @dataclass(frozen=True)
@@ -86,11 +85,16 @@ class Planner:
         Clock that popcounts are pipelined for.
     on_layer : callable, optional
         Called with the number of each layer before its arrays are considered, and with None when all are.
+    styles : collection of str
+        What layers may be: "array", "hardwired", "shared".
+    load : bool
+        Shared engines may have weights that the host loads before the first frame; only with `hosted`.
 
     Raises
     ------
     PlanError
-        If the network cannot be planned, or there is no cost model of the fabric.
+        If the network cannot be planned, there is no cost model of the fabric, or no style of those allowed has a
+        place for a layer; the message names it.
     """
 
     def __init__(
@@ -102,7 +106,12 @@ class Planner:
         hosted: bool = False,
         clock_mhz: float | None = None,
         on_layer: Callable[[int | None], object] | None = None,
+        styles: Collection[str] = ("array",),
+        load: bool = True,
     ):
+        strange = [style for style in styles if style not in STYLES]
+        if strange or not styles:
+            raise PlanError(f"styles must be some of {', '.join(STYLES)}, not {strange[0] if strange else 'none'!r}")
         if fabric not in FABRICS:
             raise PlanError(f"fabric must be one of {', '.join(FABRICS)} for a plan by cost, not {fabric!r}")
         self.network, self.fabric = network, fabric
@@ -114,25 +123,34 @@ class Planner:
                 nearest = min(allowed, key=lambda n: (abs(n - lanes), n))
                 raise PlanError(f"lanes must divide the codes of an input position; next to {lanes} is {nearest}")
             allowed = [lanes]
-        self.link = Cost()
+        self.styles = tuple(style for style in STYLES if style in styles)
+        self.link, self._loading = Cost(), None
         if hosted:
-            self.link = self._link_cost(allowed[0])
-        self.search = Search(self.chain, allowed, self.link, on_layer)
+            self.link = self._link_cost()
+            self._loading = self._link_cost(INDEX_BYTES + CHUNK_BYTES) if load else None
+        more = None if self._loading is None else self._loading - self.link
+        self.search = Search(self.chain, allowed, self.link, on_layer, styles=self.styles, loading=more)
         if on_layer:
             on_layer(None)
+        shared = {k + n for k, found in enumerate(self.search.shared) for one in found for n in range(one.span)}
+        for index, found in enumerate(self.search.layers):
+            if not found and index not in shared:
+                raise PlanError(no_style(self, index))
 
-    def _link_cost(self, lanes: int) -> Cost:
+    def _link_cost(self, chunk: int = 0) -> Cost:
+        """Return what the link takes, where it carries chunks of weights too."""
         config = self.chain.config
         config = replace(config, pixels=replace(config.pixels, lanes=1))
         try:
-            link = HostedAcceleratorParameters(config, bytes(16), _DIVISOR).link
+            link = replace(HostedAcceleratorParameters(config, bytes(16), _DIVISOR).link, chunk=chunk)
         except ValueError as error:
             raise PlanError(f"the serial link cannot carry this network: {error}") from None
-        return predict(link, self.fabric)
+        return predict(link, self.fabric) + (cost_model(self.fabric).of([LOADING]) if chunk else Cost())
 
-    def limits(self, logic: float | None = None, brams: float | None = None) -> Limits:
+    def limits(self, logic: float | None = None, brams: float | None = None, sprams: float | None = None) -> Limits:
         """Return limits; None: as much as it takes."""
-        have = {name: value for name, value in (("logic", logic), ("brams", brams)) if value is not None}
+        named = ("logic", logic), ("brams", brams), ("sprams", sprams)
+        have = {name: value for name, value in named if value is not None}
         return Limits(**have, exchange=_EXCHANGE[self.fabric])
 
     def smallest(self, cycles: int, limits: Limits | None = None) -> Planned:
@@ -148,10 +166,8 @@ class Planner:
         limits = limits or self.limits()
         free = self.limits()
         if self.search.best(cycles, free) is None:
-            raise PlanError(self._too_slow(cycles))
-        return self._lowered(
-            lambda within: self.search.best(cycles, within), limits, lambda: self._too_large(cycles, limits)
-        )
+            raise PlanError(too_slow(self, cycles))
+        return self._lowered(self.search.best, limits, lambda: too_large(self, cycles, limits), cycles)
 
     def fastest(self, limits: Limits) -> Planned:
         """Return the plan with the fewest cycles within limits, the smallest among such.
@@ -163,11 +179,12 @@ class Planner:
         """
         start = [0]
 
-        def best(within: Limits) -> Solution | None:
-            found, start[0] = self._fewest(within, start[0])
+        def best(_: int, within: Limits) -> Solution | None:
+            found = self.fewest(within, start[0])
+            start[0] = found.interval if found else 0
             return found
 
-        return self._lowered(best, limits, lambda: self._nothing_fits(limits))
+        return self._lowered(best, limits, lambda: nothing_fits(self, limits))
 
     def pareto(self, limits: Limits | None = None, points: int = 12) -> Iterator[Solution]:
         """Yield the smallest plans for numbers of cycles from the fewest on, each some octave apart."""
@@ -183,87 +200,60 @@ class Planner:
                 last = found
                 yield found
 
-    def _fewest(self, limits: Limits, start: int = 0) -> tuple[Solution | None, int]:
-        """Return the smallest plan of the fewest cycles within limits, and the place of those among all intervals."""
-        intervals = self.search.intervals()
+    def fewest(self, limits: Limits, start: int = 0) -> Solution | None:
+        """Return the smallest plan of the fewest cycles, at least `start`, within limits; None if nothing fits."""
+        search = self.search
+        intervals = [cycles for cycles in search.intervals() if cycles >= start] or [start]
+        if search.slowest > intervals[-1]:
+            intervals.append(search.slowest)
         # No plan is faster than the layer that is slowest at its best.
-        start = max(start, bisect_left(intervals, self.search.slowest_layer()[1]))
-        low, high = start, len(intervals) - 1
-        if self.search.best(intervals[high], limits) is None:
-            return None, high
+        slowest = None if any(search.shared) else search.slowest_layer()
+        low, high = 0 if slowest is None else bisect_left(intervals, slowest[1]), len(intervals) - 1
+        if not search.ends(intervals[high], limits):
+            return None
         while low < high:
             middle = (low + high) // 2
-            if self.search.ends(intervals[middle], limits):
+            if search.ends(intervals[middle], limits):
                 high = middle
             else:
                 low = middle + 1
-        return self.search.best(intervals[low], limits), low
+        cycles = intervals[low]
+        if any(search.shared):
+            # Their cycles are no list: sums of what several stages take.
+            below = intervals[low - 1] + 1 if low else max(start, search.floor)
+            while below < cycles:
+                middle = (below + cycles) // 2
+                if search.ends(middle, limits):
+                    cycles = middle
+                else:
+                    below = middle + 1
+        return search.best(cycles, limits)
 
     def _lowered(
-        self, best: Callable[[Limits], Solution | None], limits: Limits, refusal: Callable[[], str]
+        self,
+        best: Callable[[int, Limits], Solution | None],
+        limits: Limits,
+        refusal: Callable[[], str],
+        cycles: int | None = None,
     ) -> Planned:
-        """Return what `best` finds, as an accelerator, with limits that leave room for the slack of its windows."""
-        within = limits
+        """Return what `best` finds, as an accelerator, with limits that leave room for the slack of its windows.
+
+        With `cycles` it takes no more: the search may be a little off where a shared engine waits for its input.
+        """
+        within, wanted = limits, cycles or 0
         for _ in range(12):
-            solution = best(within)
+            solution = best(wanted, within)
             if solution is None:
                 raise PlanError(refusal())
-            planned = Planned(solution.plan, lower(self.network, solution.plan), self.link)
-            if limits.allow(planned.cost):
+            config = lower(self.network, solution.plan)
+            planned = Planned(solution.plan, config, self._loading if config.loads else self.link)
+            late = 0 if cycles is None else max(0, planned.interval - cycles)
+            if limits.allow(planned.cost) and not late:
                 return planned
+            wanted -= late
             within = replace(
                 within,
                 logic=within.logic - max(0.0, area(planned.cost) - limits.logic),
                 brams=within.brams - max(0, planned.cost.brams - limits.brams),
             )
         raise PlanError(refusal())
-
-    def _too_slow(self, cycles: int) -> str:
-        index, fastest = self.search.slowest_layer()
-        found, _ = self._fewest(self.limits())
-        fewest = found.interval if found else fastest
-        if fastest > max(cycles, self.search.floor):
-            stage = self.chain.groups[index].stage
-            return (
-                f"layer {index}: {cycles:,} cycles a frame are too few for its {stage.positions:,} positions of "
-                f"{stage.channels:,} channels; no array takes fewer than {fastest:,}, no plan fewer than {fewest:,}"
-            )
-        return f"input: {cycles:,} cycles a frame are too few for its streams; no plan takes fewer than {fewest:,}"
-
-    def _too_large(self, cycles: int, limits: Limits) -> str:
-        needed = self.search.best(cycles, self.limits())
-        found, _ = self._fewest(limits)
-        what = []
-        if area(needed.cost) > limits.logic:
-            what.append(f"{area(needed.cost):,.0f} {logic_name(self.fabric)}, {limits.logic:,.0f} allowed")
-        if needed.cost.brams > limits.brams:
-            what.append(f"{needed.cost.brams:,} block RAMs, {limits.brams:,.0f} allowed")
-        text = f"{cycles:,} cycles need {' and '.join(what) or 'more than is allowed once windows have their slack'}"
-        if found is None:
-            return f"{text}: {self._nothing_fits(limits)}"
-        return f"{text}: the fastest that fits takes {found.interval:,}"
-
-    def _nothing_fits(self, limits: Limits) -> str:
-        slowest = self.search.intervals()[-1]
-        fewest = []
-        for name, weight, have in (
-            (logic_name(self.fabric), replace(limits, logic=float("inf"), exchange=0.0), limits.logic),
-            ("block RAMs", replace(limits, brams=float("inf"), exchange=1e9), limits.brams),
-        ):
-            found = self.search.best(slowest, weight)
-            if found is None:
-                continue
-            used = found.cost.brams if name == "block RAMs" else area(found.cost)
-            if used > have:
-                fewest.append((used, name, have))
-        if len(fewest) == 2:
-            # The fewest of each that go with what is allowed of the other.
-            (logic, name, have), (brams, _, allowed) = fewest
-            return (
-                f"no plan fits: {logic:,.0f} {name} with {allowed:,.0f} block RAMs are needed, or {brams:,} block RAMs "
-                f"with {have:,.0f} {name}"
-            )
-        if fewest:
-            used, name, have = fewest[0]
-            return f"no plan fits: at least {used:,.0f} {name} are needed, {have:,.0f} allowed"
-        return "no plan fits: logic and block RAMs cannot both be kept"

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from signfold.hw.engine_core import EngineCore
+from signfold.hw.hardwired import HardwiredParameters
+from signfold.hw.shared_engine import SharedEngineParameters
 from signfold.sw.cost.model import Cost
 from signfold.sw.errors import ToolError
 from signfold.sw.plan import LayerPlan
 from signfold.sw.planner.devices import Device
-from signfold.sw.planner.planner import Planned, logic_name
+from signfold.sw.planner.planner import Planned
+from signfold.sw.planner.refusals import logic_name
 from signfold.sw.planner.search import Solution
 
 __all__ = ["plan_text", "pareto_plot", "rows", "summary"]
@@ -19,6 +22,8 @@ __all__ = ["plan_text", "pareto_plot", "rows", "summary"]
 
 def rows(planned: Planned) -> list[dict[str, Any]]:
     """Return a row a stage: what it is, its array, its cycles a frame and what it takes; gearboxes are one row.
+
+    A shared engine, which computes several layers, is one stage.
 
     The last row is the sum.
     """
@@ -38,6 +43,16 @@ def rows(planned: Planned) -> list[dict[str, Any]]:
                 layer += 1
             else:
                 row |= {"stage": f"{parameters.operation} pooling", "array": f"{parameters.lanes}"}
+        elif isinstance(parameters, HardwiredParameters):
+            row |= {"stage": f"layer {layer}", "array": _logic(next(choices)), "cycles": parameters.interval}
+            layer += 1
+        elif isinstance(parameters, SharedEngineParameters):
+            count = len(parameters.layers)
+            which = f"layer {layer}" if count == 1 else f"layers {layer} to {layer + count - 1}"
+            row |= {"stage": which, "array": _array(next(choices)), "cycles": parameters.interval}
+            for _ in range(count - 1):
+                next(choices)
+            layer += count
         elif name == "pixels":
             row |= {"stage": "input", "array": f"{parameters.lanes}", "cycles": parameters.beats}
         elif name == "scores":
@@ -55,7 +70,12 @@ def _array(choice: LayerPlan) -> str:
         text = f"{choice.rows} x {text}"
     extras = [f"hop {choice.hop}"] if choice.hop > 1 else []
     extras += ["planes in space"] if choice.space else []
+    extras += ["loaded weights"] if choice.memory == "loaded" else []
     return f"{text}, {', '.join(extras)}" if extras else text
+
+
+def _logic(choice: LayerPlan) -> str:
+    return f"hardwired, {choice.simd} in, {choice.hop} out"
 
 
 def _resources(cost: Cost) -> dict[str, Any]:
@@ -88,6 +108,7 @@ def plan_text(planned: Planned, network: str, clock_mhz: float | None, device: D
     speed = f", {clock_mhz * 1e6 / planned.interval:,.0f} frames a second at {clock_mhz:g} MHz" if clock_mhz else ""
     lines.append(f"# {planned.interval:,} cycles a frame{speed}")
     used = f"{cost.luts:,.0f} LUTs, {cost.ffs:,.0f} flip-flops, {cost.brams:,} block RAMs"
+    used += f", {cost.sprams:,} large RAMs" if cost.sprams else ""
     if planned.fabric == "ice40":
         used += f"; {cost.cells:,.0f} logic cells"
     lines.append(f"# {used}, {'host link included' if planned.link.luts else 'without a host link'}")

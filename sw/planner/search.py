@@ -1,47 +1,32 @@
 """The search: for a number of cycles, the best choice for every layer, exactly.
 
 Resources add up along the chain, and neighbours meet only in the widths of their streams. So a dynamic programme over
-layers, with the width of the stream as its state and all undominated sums of logic and block RAMs as its values, finds
-what trying all combinations would find; `tests/sw/test_planner.py` compares the two.
+layers, with the width of the stream as its state and all undominated sums of logic, block RAMs and large RAMs as its
+values, finds what trying all combinations would find; `tests/sw/test_planner.py` compares the two.
+
+A shared engine is an edge over several layers. It takes input and gives results in a part of a frame's cycles alone,
+its phase, for which every stage before it and the gearboxes after it must be fast enough. What goes before a shared
+engine is looked for with a few lengths of the phase, `SHARES` of a frame; for one that comes first all lengths are.
 """
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf
-from typing import NamedTuple
 
 from signfold.sw.cost.model import Cost
 from signfold.sw.plan import Plan
 from signfold.sw.planner.candidates import Candidate, area, candidates
 from signfold.sw.planner.chain import Chain
+from signfold.sw.planner.ends import End, Limits, prune
+from signfold.sw.planner.shared import SharedRuns
 
-__all__ = ["Limits", "Search", "Solution"]
+__all__ = ["SHARES", "STYLES", "Limits", "Search", "Solution"]
 
-
-@dataclass(frozen=True)
-class Limits:
-    """What may be used.
-
-    Parameters
-    ----------
-    logic, brams : float
-        Most logic (see `area`) and block RAMs.
-    exchange : float
-        Logic that a block RAM is worth, where one can be had for the other.
-    """
-
-    logic: float = inf
-    brams: float = inf
-    exchange: float = 200.0
-
-    def allow(self, cost: Cost) -> bool:
-        """Return whether `cost` is within the limits."""
-        return area(cost) <= self.logic and cost.brams <= self.brams
-
-    def weigh(self, cost: Cost) -> float:
-        """Return logic and block RAMs as one number."""
-        return area(cost) + self.exchange * cost.brams
+#: Ways to run a layer.
+STYLES = ("array", "hardwired", "shared")
+#: Parts of a frame's cycles, one in so many, in which stages before a shared engine may have to do all their work.
+SHARES = (16, 4, 2)
 
 
 @dataclass(frozen=True)
@@ -76,38 +61,74 @@ class Search:
         What is there besides the accelerator.
     on_layer : callable, optional
         Called with the number of each layer before its candidates are made.
+    styles : collection of str
+        Which of `STYLES` are considered.
+    loading : Cost or None
+        What the link takes more where weights are loaded; None: nobody could load them.
     """
 
-    def __init__(self, chain: Chain, lanes: Iterable[int], extra: Cost | None = None, on_layer=None):
+    def __init__(
+        self,
+        chain: Chain,
+        lanes: Iterable[int],
+        extra: Cost | None = None,
+        on_layer: Callable[[int], object] | None = None,
+        *,
+        styles: Collection[str] = ("array",),
+        loading: Cost | None = None,
+    ):
         self.chain, self.lanes, self.extra = chain, sorted(lanes), extra or Cost()
         classes, elements = chain.config.scores.classes, chain.config.pixels.elements
         #: Cycles that no plan goes below.
         self.floor = max(classes, -(-elements // self.lanes[-1]))
         self.layers: list[list[Candidate]] = []
+        #: Shared engines by their first layer.
+        self.shared: list[list[Candidate]] = [[] for _ in chain.groups]
+        self.runs = SharedRuns(chain, loading) if "shared" in styles else None
+        runs = [] if self.runs is None else list(self.runs.runs())
         for index in range(len(chain.groups)):
             if on_layer:
                 on_layer(index)
-            self.layers.append(candidates(chain, index, self.floor))
+            self.layers.append(candidates(chain, index, self.floor, styles))
+            for first, last in runs:
+                if first == index:
+                    # A single layer takes input while it works.
+                    into = self.layers if first == last else self.shared
+                    into[index] += self.runs.candidates(first, last, self.floor if first == last else 0)
 
     @cached_property
     def _intervals(self) -> list[int]:
         chain = self.chain
         found = {candidate.interval for layer in self.layers for candidate in layer}
-        found |= {chain.entry(lanes)[1] for lanes in self.lanes}
-        before = {chain.entry(lanes)[2] for lanes in self.lanes}
+        found |= {candidate.interval + candidate.inner for layer in self.shared for candidate in layer}
+        entries = [chain.entry(lanes) for lanes in self.lanes]
+        found |= {interval for _, interval, _ in entries}
+        # A shared engine that takes its input as fast as it comes.
+        slowest = max(interval for _, interval, _ in entries)
+        found |= {slowest + candidate.inner for candidate in self.shared[0]}
+        before = {lanes for _, _, lanes in entries}
         for index, layer in enumerate(self.layers):
-            widths = {candidate.lanes_in for candidate in layer}
+            beginning = [*layer, *self.shared[index]]
+            widths = {candidate.lanes_in for candidate in beginning}
             found |= {chain.gear_before(index, lanes, width)[1] for lanes in before for width in widths}
-            before = {candidate.lanes_out for candidate in layer}
+            ending = [one for first in range(index + 1) for one in self.shared[first] if first + one.span == index + 1]
+            before = {candidate.lanes_out for candidate in [*layer, *ending]}
         found |= {chain.leaving(lanes)[1] for lanes in before}
         return sorted({max(self.floor, interval) for interval in found})
 
     def intervals(self) -> list[int]:
-        """Return every number of cycles that a plan can take, ascending: those of some array, gearbox or input."""
+        """Return every number of cycles that a plan of arrays and logic can take, and some of shared engines'."""
         return self._intervals
 
-    def slowest_layer(self) -> tuple[int, int]:
-        """Return the layer that bounds the fewest cycles, and those cycles."""
+    @property
+    def slowest(self) -> int:
+        """Cycles that are enough for every plan."""
+        return max(SHARES) * self._intervals[-1] if any(self.shared) else self._intervals[-1]
+
+    def slowest_layer(self) -> tuple[int, int] | None:
+        """Return the layer that bounds the fewest cycles, and those; None where a layer has to be shared."""
+        if not all(self.layers):
+            return None
         fastest = [min(candidate.interval for candidate in layer) for layer in self.layers]
         index = max(range(len(fastest)), key=fastest.__getitem__)
         return index, fastest[index]
@@ -120,92 +141,146 @@ class Search:
         end = min(ends, key=lambda end: (end.logic + limits.exchange * end.brams, end.interval))
         return self.solution(end)
 
-    def solution(self, end: "End") -> Solution:
+    def solution(self, end: End) -> Solution:
         """Return the plan that an end stands for."""
-        choices, step = [], end.steps
+        chain, choices, step = self.chain, [], end.steps
         while len(step) == 2:
             choices.append(step[0])
             step = step[1]
         (input_lanes,) = step
-        plan = Plan(tuple(choice.plan for choice in reversed(choices)), input_lanes, self.chain.model.fabric)
-        cost, _, lanes = self.chain.entry(input_lanes)
+        choices.reverse()
+        plans = tuple(plan for choice in choices for plan in choice.plans)
+        cost, _, lanes = chain.entry(input_lanes)
         cost += self.extra
-        for index, choice in enumerate(reversed(choices)):
-            cost += self.chain.gear_before(index, lanes, choice.lanes_in)[0] + choice.cost
-            lanes = choice.lanes_out
-        return Solution(plan, end.interval, cost + self.chain.leaving(lanes)[0])
+        index = 0
+        for choice in choices:
+            cost += chain.gear_before(index, lanes, choice.lanes_in)[0] + choice.cost
+            lanes, index = choice.lanes_out, index + choice.span
+        return Solution(Plan(plans, input_lanes, chain.model.fabric), end.interval, cost + chain.leaving(lanes)[0])
 
-    def ends(self, cycles: int, limits: Limits) -> list["End"]:
+    def ends(self, cycles: int, limits: Limits) -> list[End]:
         """Return the undominated plans of at most so many cycles within limits."""
-        chain = self.chain
-        states: dict[int, list[End]] = {}
+        chain, count = self.chain, len(self.layers)
+        # Ends by layer and width of the stream: after all shared engines, and just behind one, by its inner cycles.
+        after: list[dict[int, list[End]]] = [defaultdict(list) for _ in range(count + 1)]
+        behind: list[dict[tuple[int, int], list[End]]] = [defaultdict(list) for _ in range(count + 1)]
+        entries = self._entries(cycles)
+        for lanes, found in entries.items():
+            after[0][lanes] += found
+        self._share_first(entries, cycles, limits, behind)
+        for part in SHARES if any(self.shared[1:]) else ():
+            self._share(cycles // part, cycles, limits, behind)
+        for index in range(count):
+            states = {(lanes, 0): prune(found, limits) for lanes, found in after[index].items()}
+            states |= {key: prune(found, limits) for key, found in behind[index].items() if key[1]}
+            for width, outs in self._groups(index, cycles).items():
+                entering = self._entering(index, width, states, cycles, limits)
+                _append(entering, outs, after[index + 1])
+        ends = []
+        for lanes, inner in [*((lanes, 0) for lanes in after[count]), *behind[count]]:
+            cost, interval = chain.leaving(lanes)
+            if interval + inner <= cycles:
+                found = behind[count][lanes, inner] if inner else after[count][lanes]
+                ends += [end.after(cost, interval).free() for end in found]
+        return prune(ends, limits)
+
+    def _entries(self, cycles: int) -> dict[int, list[End]]:
+        """Return what comes before the first layer, by its width."""
+        states: dict[int, list[End]] = defaultdict(list)
         for lanes in self.lanes:
-            cost, interval, out = chain.entry(lanes)
+            cost, interval, out = self.chain.entry(lanes)
             if interval <= cycles:
                 cost += self.extra
-                states.setdefault(out, []).append(End(area(cost), cost.brams, interval, (lanes,)))
-        states = {out: _prune(found, limits) for out, found in states.items()}
-        for index in range(len(self.layers)):
-            following: dict[int, list[End]] = {}
-            for width, outs in self._groups(index, cycles).items():
-                entering = []
-                for lanes, found in states.items():
-                    cost, interval = chain.gear_before(index, lanes, width)
-                    if interval <= cycles:
-                        logic, brams = area(cost), cost.brams
-                        for end in found:
-                            more = max(end.interval, interval)
-                            entering.append(End(end.logic + logic, end.brams + brams, more, end.steps))
-                entering = _prune(entering, limits)
-                for out, own in outs.items():
-                    into = following.setdefault(out, [])
-                    for logic, brams, interval, candidate in own:
-                        for end in entering:
-                            more = max(end.interval, interval)
-                            into.append(End(end.logic + logic, end.brams + brams, more, (candidate, end.steps)))
-            states = {out: _prune(found, limits) for out, found in following.items()}
-        ends = []
-        for lanes, found in states.items():
-            cost, interval = chain.leaving(lanes)
-            if interval <= cycles:
-                for end in found:
-                    more = max(end.interval, interval)
-                    ends.append(End(end.logic + area(cost), end.brams + cost.brams, more, end.steps))
-        return _prune(ends, limits)
+                states[out].append(End(area(cost), cost.brams, cost.sprams, interval, 0, (lanes,)))
+        return states
 
-    def _groups(self, index: int, cycles: int) -> dict[int, dict[int, list[tuple]]]:
+    def _entering(self, index, width, states, cycles, limits) -> list[End]:
+        """Return the ends at a width before a layer: behind gearboxes, which a shared engine before keeps busy."""
+        entering = []
+        for (lanes, inner), found in states.items():
+            cost, interval = self.chain.gear_before(index, lanes, width)
+            if interval + inner <= cycles:
+                more = [end.after(cost, interval) for end in found]
+                entering += [end.free() for end in more] if inner else more
+        return prune(entering, limits)
+
+    def _share_first(self, entries, cycles, limits, behind) -> None:
+        """Add plans that begin with a shared engine and have no other."""
+        for candidate in self.shared[0]:
+            if candidate.inner + candidate.interval > cycles:
+                continue
+            for lanes, found in entries.items():
+                cost, gear = self.chain.gear_before(0, lanes, candidate.lanes_in)
+                into = behind[candidate.span][candidate.lanes_out, candidate.inner]
+                for end in found:
+                    end = end.after(cost, gear).after(candidate.cost, candidate.interval)
+                    if end.interval + candidate.inner <= cycles and limits.allow(_cost(end)):
+                        into.append(end._replace(inner=candidate.inner, steps=(candidate, end.steps)))
+
+    def _share(self, phase: int, cycles: int, limits: Limits, behind) -> None:
+        """Add plans with shared engines, where all before the last of them works in `phase` cycles."""
+        count = len(self.layers)
+        states: list[dict[int, list[End]]] = [defaultdict(list) for _ in range(count + 1)]
+        states[0] |= self._entries(phase)
+        for index in range(count):
+            now = {(lanes, 0): prune(found, limits) for lanes, found in states[index].items()}
+            for width, outs in self._groups(index, phase).items():
+                entering = self._before(index, width, now, phase, limits)
+                _append(entering, outs, states[index + 1])
+            by_width: dict[int, list[End]] = {}
+            for candidate in self.shared[index]:
+                if candidate.interval > phase or candidate.inner + phase > cycles:
+                    continue
+                if candidate.lanes_in not in by_width:
+                    by_width[candidate.lanes_in] = self._before(index, candidate.lanes_in, now, phase, limits)
+                for end in by_width[candidate.lanes_in]:
+                    inner = max(end.inner, candidate.inner)
+                    end = end.after(candidate.cost, candidate.interval)._replace(
+                        inner=inner, steps=(candidate, end.steps)
+                    )
+                    # What follows sees the phase, whatever of it is used.
+                    states[index + candidate.span][candidate.lanes_out].append(end)
+                    behind[index + candidate.span][candidate.lanes_out, cycles - phase].append(end)
+
+    def _before(self, index, width, states, phase, limits) -> list[End]:
+        entering = []
+        for (lanes, _), found in states.items():
+            cost, interval = self.chain.gear_before(index, lanes, width)
+            if interval <= phase:
+                entering += [end.after(cost, interval) for end in found]
+        return prune(entering, limits)
+
+    def _groups(self, index: int, cycles: int) -> dict[int, dict[int, list[Candidate]]]:
         """Return the candidates that keep up, by input and output width, without those that others beat."""
-        groups: dict[int, dict[int, list[tuple]]] = {}
+        groups: dict[int, dict[int, list[Candidate]]] = defaultdict(lambda: defaultdict(list))
         for candidate in self.layers[index]:
             if candidate.interval <= cycles:
-                entry = (area(candidate.cost), candidate.cost.brams, candidate.interval, candidate)
-                groups.setdefault(candidate.lanes_in, {}).setdefault(candidate.lanes_out, []).append(entry)
+                groups[candidate.lanes_in][candidate.lanes_out].append(candidate)
         for outs in groups.values():
             for out, found in outs.items():
-                found.sort(key=lambda entry: entry[:3])
-                kept: list[tuple] = []
-                for entry in found:
-                    if not kept or entry[1] < kept[-1][1]:
-                        kept.append(entry)
+                found.sort(key=lambda one: (area(one.cost), one.cost.brams, one.interval))
+                kept: list[Candidate] = []
+                fewest: dict[int, int] = {}
+                for one in found:
+                    brams, sprams = one.cost.brams, one.cost.sprams
+                    if all(brams < have for large, have in fewest.items() if large <= sprams):
+                        kept.append(one)
+                        fewest[sprams] = brams
                 outs[out] = kept
         return groups
 
 
-class End(NamedTuple):
-    """The beginning of a plan: what it takes, and its choices, the last first; in the end the input lanes."""
+def _append(entering: list[End], outs: dict[int, list[Candidate]], following: dict[int, list[End]]) -> None:
+    """Add every end with every candidate."""
+    for out, own in outs.items():
+        into = following[out]
+        for candidate in own:
+            cost, interval = candidate.cost, candidate.interval
+            own, brams, sprams = area(cost), cost.brams, cost.sprams
+            for logic, have, large, before, inner, steps in entering:
+                more = before if before > interval else interval
+                into.append(End(logic + own, have + brams, large + sprams, more, inner, (candidate, steps)))
 
-    logic: float
-    brams: int
-    interval: int
-    steps: tuple
 
-
-def _prune(found: list[End], limits: Limits) -> list[End]:
-    """Return what is within the limits and not beaten in logic and block RAMs."""
-    kept: list[End] = []
-    for end in sorted(found, key=lambda end: end[:3]):
-        if end.logic > limits.logic:
-            break
-        if end.brams <= limits.brams and (not kept or end.brams < kept[-1].brams):
-            kept.append(end)
-    return kept
+def _cost(end: End) -> Cost:
+    return Cost(brams=end.brams, sprams=end.sprams, cells=end.logic)
