@@ -12,7 +12,19 @@ from signfold.sw.errors import SignfoldError
 __all__ = ["app", "main"]
 
 #: Commands in the order of the workflow; module `signfold.sw.cli.<name>` holds function `<name>`.
-COMMANDS = ("train", "compile", "evaluate", "plan", "generate", "simulate", "build", "infer", "info", "data")
+COMMANDS = (
+    "train",
+    "mismatch",
+    "compile",
+    "evaluate",
+    "plan",
+    "generate",
+    "simulate",
+    "build",
+    "infer",
+    "info",
+    "data",
+)
 
 app = typer.Typer(
     name="signfold",

@@ -7,7 +7,33 @@ from signfold.sw.train.models import BinaryNet
 from signfold.sw.train.options import TrainingOptions
 from signfold.sw.train.penalties import penalty
 
-__all__ = ["Objective"]
+__all__ = ["Objective", "label_loss"]
+
+
+def label_loss(options: TrainingOptions, scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the loss of the labels alone.
+
+    Parameters
+    ----------
+    options : TrainingOptions
+        `loss` and `label_smoothing` are read.
+    scores : torch.Tensor
+        float [n, classes].
+    labels : torch.Tensor
+        int64 [n].
+
+    Returns
+    -------
+    torch.Tensor
+        A scalar.
+    """
+    match options.loss:
+        case "cross-entropy":
+            return losses.cross_entropy(scores, labels, options.label_smoothing)
+        case "squared-hinge":
+            return losses.squared_hinge(scores, labels)
+        case _:
+            return losses.bit_error(scores, labels)
 
 
 class Objective:
@@ -46,13 +72,7 @@ class Objective:
             A scalar.
         """
         options = self._options
-        match options.loss:
-            case "cross-entropy":
-                total = losses.cross_entropy(scores, labels, options.label_smoothing)
-            case "squared-hinge":
-                total = losses.squared_hinge(scores, labels)
-            case _:
-                total = losses.bit_error(scores, labels)
+        total = label_loss(options, scores, labels)
         if self._teacher is not None:
             with torch.no_grad():
                 wanted = self._teacher(frames)

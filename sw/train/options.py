@@ -170,12 +170,23 @@ class TrainingOptions:
             "threads": (self.threads >= 1, "1 or more"),
             "activations": (1 <= self.activations <= 8, "1 to 8"),
             "label_smoothing": (smooth, "from 0 to below 1, and 0 unless loss is cross-entropy"),
+            "optimizer": (self.optimizer.name != "bop", "any but bop, which is for binary_optimizer"),
+            "binary_optimizer": (self._takes_bop(), "bop for plain signs alone, with method.clip none or 1 or more"),
             "processes": (self.processes >= 1 and self.batch % self.processes == 0, "a divisor of batch"),
         }
         for name, values in NAMED.items():
             rules[name] = (getattr(self, name) in values, ", ".join(str(value) for value in values))
         refuse("", self, rules)
         self.style(None)
+
+    def _takes_bop(self) -> bool:
+        """Whether all few-level weights are plain signs, where Bop is chosen: it leaves nothing but -1 and +1."""
+        if self.binary_optimizer is None or self.binary_optimizer.name != "bop":
+            return True
+        signs = {self.weights, self.first_weights, self.last_weights} <= {"1", "same", "real"}
+        clip = self.method.clip
+        wide = clip is None or (not isinstance(clip, str) and clip >= 1)
+        return signs and self.weight_method in (None, "sign") and wide and not self.method.centre
 
     def style(self, thresholds: tuple[int, ...] | None) -> Style:
         """Return what a topology leaves open.

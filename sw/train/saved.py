@@ -33,15 +33,19 @@ def best_tensors(run: Path) -> dict[str, torch.Tensor]:
     return {name.removeprefix("model."): torch.from_numpy(value) for name, value in read_best(run).items()}
 
 
-def load_best(run: Path, *, method: Method | None = None) -> tuple[BinaryNet, Checkpoint]:
+def load_best(
+    run: Path, *, generator: torch.Generator | None = None, training: bool = False
+) -> tuple[BinaryNet, Checkpoint]:
     """Build a run's best model again.
 
     Parameters
     ----------
     run : pathlib.Path
         Run folder.
-    method : Method, optional
-        What training with it sees; evaluation needs none.
+    generator : torch.Generator, optional
+        Source of what is drawn where the network is used as in training.
+    training : bool, default: False
+        Whether the network gets the run's method of training; evaluation needs none.
 
     Returns
     -------
@@ -58,10 +62,10 @@ def load_best(run: Path, *, method: Method | None = None) -> tuple[BinaryNet, Ch
     try:
         model = BinaryNet(
             description["layers"],
-            torch.Generator().manual_seed(0),
+            generator or torch.Generator(),
             shape=description["input"]["shape"],
             bits=description["input"]["bits"],
-            **({} if method is None else {"method": method}),
+            **({"method": Method.from_json(checkpoint.training.get("method", {}))} if training else {}),
         )
         model.load_state_dict(best_tensors(run))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
