@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
@@ -28,7 +28,7 @@ class Recipe:
     data : str
         Data set where none is chosen.
     options : dict
-        What makes the method: options of `TrainingOptions`, for every data set.
+        What makes the method: options of `TrainingOptions`, for every data set; in `method`, "none" is None.
     data_sets : dict of dict
         What was published for one data set: topology, epochs, batch, rates.
     """
@@ -38,8 +38,8 @@ class Recipe:
     paper: str
     source: str
     data: str
-    options: dict[str, Any]
-    data_sets: dict[str, dict[str, Any]]
+    options: dict[str, Any] = field(default_factory=dict)
+    data_sets: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def choose(self, dataset: str | None = None, topology: str | None = None) -> dict[str, Any]:
         """Return the options for a data set and a topology.
@@ -122,4 +122,8 @@ def read_recipe(name: str) -> Recipe:
     if name not in recipe_names():
         raise ValueError(f"recipe is {name!r}, allowed: {', '.join(recipe_names())}")
     values = tomllib.loads((files(__name__) / f"{name}.toml").read_text(encoding="utf-8"))
+    for options in (values.get("options", {}), *values.get("data_sets", {}).values()):
+        # TOML has no word for nothing.
+        method = options.get("method", {})
+        method |= {key: None for key, value in method.items() if value == "none"}
     return Recipe(name=name, **values)
