@@ -1,6 +1,6 @@
 """The gateware of all engines: passes start when there is room for what comes of them, and the array never stalls."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -69,9 +69,13 @@ class Engine(wiring.Component):
                 m.d.sync += turn.eq(Mux(turn == p.rows - 1, 0, turn + 1))
 
         # Room in each queue that no pass has claimed yet. Whether it is enough for a pass stands in a register: what it
-        # will be after either claim is compared before the claim is known.
+        # will be after either claim is compared before the claim is known. Where no pass begins in the cycle after
+        # another did, claims are counted a cycle late.
         need, final = p.array.groups, p.collector.final_beats
-        claim = Mux(feeder.start, Mux(feeder.final, final, need), 0)
+        late = int(p.array.pass_words > 1)
+        start = delayed(m, feeder.start, late, "start")
+        ending = delayed(m, feeder.final, late, "ending") if p.feeder.passes > 1 else Const(1)
+        claim = Mux(start, Mux(ending, final, need), 0)
         grants = []
         for r, queue in enumerate(queues):
             room = Signal(range(p.queue.depth + 1), init=p.queue.depth, name=f"room_{r}")
@@ -83,7 +87,7 @@ class Engine(wiring.Component):
             m.d.comb += given.eq(queue.o.valid & queue.o.ready)
             m.d.sync += [
                 room.eq(room + given - claim),
-                enough.eq(Mux(feeder.start, Mux(feeder.final, after[final], after[need]), after[0])),
+                enough.eq(Mux(start, Mux(ending, after[final], after[need]), after[0])),
             ]
             grants.append(enough)
         m.d.comb += feeder.grant.eq(Cat(grants).all())

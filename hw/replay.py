@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_integer
+from signfold.hw.late_count import LateCount
 from signfold.hw.shapes import beat_layout
 from signfold.hw.timing import Beats, Timing
 
@@ -174,18 +175,20 @@ class ReplayBuffer(wiring.Component):
         # for a word, whether there is one to issue and whether it is a play's first or last stand in registers, so that
         # nobody waits for a comparison.
         base, written, issued = Signal(range(p.depth)), Signal(range(p.depth)), Signal(range(p.depth))
-        stored, left = Signal(range(p.depth + 1)), Signal(range(p.depth + 1))
         full, some = Signal(), Signal()
         word = Signal(range(p.words))
-        wrote, freed, again, replayed = Signal(), Signal(), Signal(), Signal()
+        wrote, freed, again, less = Signal(), Signal(), Signal(), Signal()
         begin, end = Signal(init=1), Signal(init=p.words == 1)
-        # The words of another play are added a cycle late, where that is told soon enough.
-        added = again if p.words == 1 else replayed
+        # After a play that is not the last its words are all there again; a play of one word leaves as many as before.
+        replayed = Signal() if p.words > 1 else Const(0)
+        stored = LateCount(m, "stored", p.depth, wrote, freed)
+        left = LateCount(m, "left", p.depth, wrote, less, (replayed, p.words) if p.words > 1 else None)
 
         m.d.comb += [
             self.i.ready.eq(~full),
             wrote.eq(self.i.valid & self.i.ready),
-            write.en.eq(wrote),
+            # What is written while nothing is offered is written over.
+            write.en.eq(~full),
             write.addr.eq(written),
             write.data.eq(self.i.payload.codes.as_value()),
             self.offer.eq(some),
@@ -195,22 +198,22 @@ class ReplayBuffer(wiring.Component):
             # A word of the last play makes room; after any other play the frame's words are all there again.
             freed.eq(self.step & self.advance),
             again.eq(self.step & end & ~self.advance),
+            less.eq(freed if p.words == 1 else self.step),
             Cat(self.word).eq(read.data),
         ]
         m.d.sync += [
             written.eq(written + wrote),
-            stored.eq(stored + wrote - freed),
-            full.eq(Mux(full, ~freed, (stored == p.depth - 1) & wrote & ~freed)),
-            replayed.eq(again),
-            left.eq(left + wrote - self.step + Mux(added, p.words, 0)),
-            some.eq(again | wrote | Mux(self.step, (left > 1) | (added & ~again), some)),
+            full.eq(Mux(full, ~freed, stored.equals(p.depth - 1) & wrote & ~freed)),
+            some.eq(again | wrote | Mux(self.step, replayed | ~left.equals(1), some)),
         ]
+        if p.words > 1:
+            m.d.sync += replayed.eq(again)
         with m.If(self.step):
             m.d.sync += [
                 word.eq(Mux(end, 0, word + 1)),
                 begin.eq(end),
                 end.eq(Mux(end, p.words == 1, word == p.words - 2)),
-                issued.eq(Mux(again, base, issued + 1)),
+                issued.eq(Mux(end & ~self.advance, base, issued + 1)),
             ]
         with m.If(freed & end):
             m.d.sync += base.eq(issued + 1)

@@ -109,12 +109,14 @@ class Sequencer(wiring.Component):
         p = self.parameters
         m = Module()
         plays = p.planes.plays
+        # Whether the pass is the last stands in a register where it would take a comparison.
         play, turn = Signal(range(len(plays))), Signal(range(p.passes))
+        final = Signal() if p.passes > 2 else turn == p.passes - 1
         starts = [one.weight * p.words for one in plays]
         m.d.comb += [
             self.opening.eq(play == 0),
             self.closing.eq(play == len(plays) - 1),
-            self.final.eq(turn == p.passes - 1),
+            self.final.eq(final),
             self.plane.eq(Array([one.activation for one in plays])[play]),
             self.double.eq(Array([one.double for one in plays])[play]),
         ]
@@ -123,7 +125,9 @@ class Sequencer(wiring.Component):
             with m.If(self.end):
                 m.d.sync += play.eq(Mux(self.closing, 0, play + 1))
                 with m.If(self.closing):
-                    m.d.sync += turn.eq(Mux(self.final, 0, turn + 1))
+                    m.d.sync += turn.eq(Mux(final, 0, turn + 1))
+                    if p.passes > 2:
+                        m.d.sync += final.eq(~final & (turn == p.passes - 2))
         if len(plays) == 1:
             with m.If(self.step & self.end & self.final):
                 m.d.sync += self.address.eq(0)

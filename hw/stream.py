@@ -8,6 +8,7 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_integer
+from signfold.hw.late_count import LateCount
 from signfold.hw.timing import Beats, Scheduled, Timing
 
 __all__ = ["Queue", "QueueParameters", "QueueProbe"]
@@ -121,22 +122,22 @@ class Queue(wiring.Component):
         storage = memory.Memory(shape=Shape.cast(p.shape).width, depth=places, init=[])
         m.submodules.storage = storage
         write, read = storage.write_port(), storage.read_port()
-        level = Signal(range(places + 1))
         full, some = Signal(), Signal()
         wrote, fetched = Signal(), Signal()
+        level = LateCount(m, "level", places, wrote, fetched)
         m.d.comb += [
             self.i.ready.eq(~full),
             wrote.eq(self.i.valid & ~full),
             fetched.eq(some & (~self.o.valid | self.o.ready)),
-            write.en.eq(wrote),
+            # What is written while nothing is offered is written over.
+            write.en.eq(~full),
             write.data.eq(Cat(self.i.payload)),
             read.en.eq(fetched),
             Cat(self.o.payload).eq(read.data),
         ]
         m.d.sync += [
-            level.eq(level + wrote - fetched),
-            full.eq(Mux(full, ~fetched, (level == places - 1) & wrote & ~fetched)),
-            some.eq(wrote | Mux(fetched, level > 1, some)),
+            full.eq(Mux(full, ~fetched, level.equals(places - 1) & wrote & ~fetched)),
+            some.eq(wrote | Mux(fetched, ~level.equals(1), some)),
             self.o.valid.eq(fetched | (self.o.valid & ~self.o.ready)),
         ]
         for port, moves in ((write, wrote), (read, fetched)):

@@ -121,6 +121,9 @@ def engine_parts(
     delay = 0 if unit is None else (unit.bits if unit.kind == "threshold" else 1)
     # Room in the queue and whether it is enough; the end of a position beside the units; whose turn it is.
     ffs = rows * (room + 1 + (delay if last else 0)) + bits_of(rows)
+    if array.pass_words > 1:
+        # Claims are counted a cycle late.
+        ffs += 1 + (collector.passes > 1 and collector.final_beats < collector.groups)
     if shape.tables:
         registers = int(array.registers_weights)
         ffs += address * (array.lead - registers + array.groups - 1)

@@ -34,7 +34,7 @@ def feeder_parts(p: FeederParameters, fabric: str) -> list[Part]:
 
 def _sequencer(p: SequencerParameters) -> Part:
     address, play, turn = bits_of(p.addresses), bits_of(len(p.planes.plays)), bits_of(p.passes)
-    ffs = address + play + turn
+    ffs = address + play + turn + (p.passes > 2)
     features = {"one": 1, "turn": turn, "address": address}
     if play:
         # `base` keeps the start of a pass's block.
@@ -48,8 +48,9 @@ def _replay(p: ReplayParameters, fabric: str) -> list[Part]:
     # What is added to `base` for each frame leaves its lowest bits alone where it ends in zeros.
     base = max(0, bits_of(p.depth) - ((p.words & -p.words).bit_length() - 1))
     features = {"one": 1, "filled": filled, "word": word, "freed": freed, "base": base}
-    # Three pointers, two levels, and flags; where a word is a frame, it is always the first and the last.
-    ffs = 3 * bits_of(p.depth) + 2 * p.depth.bit_length() + word + (5 if p.words > 1 else 2)
+    # Three pointers, two levels with what they count a cycle late, and flags; where a word is a frame, it is always the
+    # first and the last.
+    ffs = 3 * bits_of(p.depth) + 2 * p.depth.bit_length() + 2 + word + (5 if p.words > 1 else 2)
     return [
         Part("replay", ffs, features=features),
         memory_part(fabric, p.simd * p.bits, p.depth),
@@ -85,17 +86,17 @@ def _window(p: WindowParameters, fabric: str) -> list[Part]:
         "code": p.simd * p.bits,
     }
     parts = [Part("window", ffs, features=features), memory_part(fabric, p.simd * p.bits, size)]
-    parts += [memory_part(fabric, place, p.rows << across), *queue_parts(place, capacity, fabric)]
+    parts += [memory_part(fabric, place, p.rows << across), *queue_parts(place, capacity, fabric, late=False)]
     return parts
 
 
-def queue_parts(width: int, depth: int, fabric: str, count: int = 1) -> list[Part]:
-    """Return the parts of a queue."""
+def queue_parts(width: int, depth: int, fabric: str, count: int = 1, *, late: bool = True) -> list[Part]:
+    """Return the parts of a queue; `late`: it counts what it holds a cycle late."""
     inner = depth - 1
     pointers, level = 2 * bits_of(inner), inner.bit_length()
     features = {"one": 1, "pointers": pointers, "level": level}
     if inner & (inner - 1):
         features["wraps"] = pointers
-    # Three flags: there is room, something is stored, something is offered.
-    queue = Part("queue", pointers + level + 3, features=features, count=count)
+    # Three flags: there is room, something is stored, something is offered. And what came and went a cycle ago.
+    queue = Part("queue", pointers + level + 3 + 2 * late, features=features, count=count)
     return [queue, memory_part(fabric, width, inner, count)]
