@@ -7,7 +7,7 @@ from typing import Any
 from signfold.sw.train.style import FIRST, HEADS, PADS, POOL_ORDERS, WEIGHTS, Style
 from signfold.sw.train.topologies import Conv, GlobalPool, Pool, Step
 
-__all__ = ["FIRST", "HEADS", "PADS", "POOL_ORDERS", "WEIGHTS", "Style", "describe"]
+__all__ = ["FIRST", "HEADS", "PADS", "POOL_ORDERS", "WEIGHTS", "Style", "describe", "pixels_entry"]
 
 
 def describe(
@@ -49,6 +49,31 @@ def describe(
     return builder.frame, builder.finish(classes)
 
 
+def pixels_entry(style: Style, channels: int) -> dict[str, Any]:
+    """Describe what the first layer reads.
+
+    Parameters
+    ----------
+    style : Style
+        Its thresholds.
+    channels : int
+        Channels of a picture, or elements of a flat one.
+
+    Raises
+    ------
+    ValueError
+        There are thresholds for another number of pixels.
+    """
+    if style.thresholds is None:
+        return {"kind": "input_codes", "name": "pixels", "mean": [0.5], "std": [0.5]}
+    if len(style.thresholds) not in (1, channels):
+        raise ValueError(
+            f"threshold is one for each of {len(style.thresholds)} pixels, allowed before a convolution: an integer "
+            f"for all pixels"
+        )
+    return {"kind": "input_threshold", "thresholds": list(style.thresholds)}
+
+
 class _Builder:
     """The list as far as it is written, and the shape at its end."""
 
@@ -60,18 +85,8 @@ class _Builder:
             self.frame = (prod(shape),)
         self._shape = self.frame
         self._index = 0
-        self._high = (1 << bits) - 1
-        if style.thresholds is None:
-            entry: dict[str, Any] = {"kind": "input_codes", "name": "pixels", "mean": [0.5], "std": [0.5]}
-        else:
-            if len(style.thresholds) not in (1, self._shape[0]):
-                raise ValueError(
-                    f"threshold is one for each of {len(style.thresholds)} pixels, allowed before a convolution: an "
-                    f"integer for all pixels"
-                )
-            entry = {"kind": "input_threshold", "thresholds": list(style.thresholds)}
-            self._high = 1
-        self._layers = [entry]
+        self._high = (1 << bits) - 1 if style.thresholds is None else 1
+        self._layers = [pixels_entry(style, self._shape[0])]
 
     def hidden(self, step: Step, following: Step | None) -> None:
         """Add a layer with its pool, normalization and activation."""

@@ -7,7 +7,11 @@ __all__ = ["NAMES", "TOPOLOGIES", "Conv", "Dense", "GlobalPool", "Pool", "Step",
 
 #: Networks by name. tfc, sfc, lfc and cnv are those of FINN (Umuroglu et al., arXiv:1612.07119) and BNN-PYNQ; bnn-cifar
 #: is that of BinaryConnect and BNN (arXiv:1511.00363, arXiv:1602.02830); vgg-small that of LQ-Net and IR-Net
-#: (arXiv:1807.10029, arXiv:1909.10788); conv-s is this house's, for pictures of 28x28 and small FPGAs.
+#: (arXiv:1807.10029, arXiv:1909.10788); conv-s is this house's, for pictures of 28x28 and small FPGAs. mlp-2048 is
+#: BinaryConnect's on MNIST, mlp-4096 BNN's, bnn-svhn theirs on SVHN; few-multiplications is that of arXiv:1510.03009;
+#: lenet-5, nin (for CIFAR-10) and alexnet (for ImageNet) are those of XNOR-Net (arXiv:1603.05279) and its PyTorch port;
+#: tiny-vgg7 is BinaryDuo's, coupled (arXiv:2002.06517); dorefa-svhn that of DoReFa-Net (arXiv:1606.06160, pictures of
+#: 40x40). All are without biases, which batch normalization has no need of.
 TOPOLOGIES = {
     "tfc": "64,64,64",
     "sfc": "256,256,256",
@@ -16,6 +20,15 @@ TOPOLOGIES = {
     "conv-s": "16c3,32c3,p2,32c3,p2,64c3,64",
     "bnn-cifar": "128c3p1,128c3p1,p2,256c3p1,256c3p1,p2,512c3p1,512c3p1,p2,1024,1024",
     "vgg-small": "128c3p1,128c3p1,p2,256c3p1,256c3p1,p2,512c3p1,512c3p1,p2",
+    "mlp-2048": "2048,2048,2048",
+    "mlp-4096": "4096,4096,4096",
+    "bnn-svhn": "64c3p1,64c3p1,p2,128c3p1,128c3p1,p2,256c3p1,256c3p1,p2,1024,1024",
+    "few-multiplications": "128c3,128c3,p2,256c2,256c2,p2,512c2,512c2,p2,1024c2,1024",
+    "lenet-5": "20c5,p2,50c5,p2,500",
+    "nin": "192c5p2,160c1,96c1,p3s2p1,192c5p2,192c1,192c1,a3s2p1,192c3p1,192c1,gap",
+    "alexnet": "96c11s4p2,p3s2,256c5p2,p3s2,384c3p1,384c3p1,256c3p1,p3s2,4096,4096",
+    "tiny-vgg7": "45c3p1,45c3p1,p2,90c3p1,p2,90c3p1,p2,336c4s4,512c1",
+    "dorefa-svhn": "48c5,p2,64c3p1,64c3p1,p2,128c3,128c3p1,128c3,512c5",
 }
 
 NAMES = ", ".join(TOPOLOGIES)
