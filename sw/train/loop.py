@@ -14,7 +14,7 @@ from signfold.sw.train.checkpoint import Checkpoint, exists, read_checkpoint
 from signfold.sw.train.devices import choose_device
 from signfold.sw.train.models import BinaryNet
 from signfold.sw.train.options import TrainingOptions
-from signfold.sw.train.processes import Processes, joined
+from signfold.sw.train.processes import Processes, join
 from signfold.sw.train.saved import load_best
 from signfold.sw.train.trainer import Trainer
 from signfold.sw.train.twin import twin
@@ -71,17 +71,16 @@ def train(
     threads = torch.get_num_threads()
     torch.set_num_threads(options.threads)
     try:
-        with joined(options.processes, choose_device(options.device)) as processes:
-            checkpoint = _found(options, folder, resume)
-            # Nobody writes before everybody has looked.
-            processes.wait()
-            teacher = _teacher(options, dataset, folder)
-            trainer = Trainer(options, dataset, processes, teacher)
-            if checkpoint is not None:
-                trainer.restore(checkpoint)
-            elif options.initial is not None:
-                trainer.begin_with(Path(options.initial))
-            _run(trainer, folder, processes, on_epoch, on_step)
+        processes = join(options.processes, choose_device(options.device))
+        checkpoint = _found(options, folder, resume)
+        # Nobody writes before everybody has looked.
+        processes.wait()
+        trainer = Trainer(options, dataset, processes, _teacher(options, dataset, folder))
+        if checkpoint is not None:
+            trainer.restore(checkpoint)
+        elif options.initial is not None:
+            trainer.begin_with(Path(options.initial))
+        _run(trainer, folder, processes, on_epoch, on_step)
     finally:
         torch.set_num_threads(threads)
     return trainer

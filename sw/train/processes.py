@@ -1,8 +1,8 @@
 """Processes that train one network together, as `torchrun` starts them."""
 
+import atexit
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ from torch import distributed, nn
 
 from signfold.sw.errors import CheckpointError
 
-__all__ = ["Processes", "joined"]
+__all__ = ["Processes", "join"]
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,8 @@ class Processes:
             distributed.barrier()
 
 
-@contextmanager
-def joined(wanted: int, device: torch.device) -> Iterator[Processes]:
-    """Join the other processes of a run, and leave them in the end.
+def join(wanted: int, device: torch.device) -> Processes:
+    """Join the other processes of a run; they part when they end.
 
     Parameters
     ----------
@@ -122,8 +121,8 @@ def joined(wanted: int, device: torch.device) -> Iterator[Processes]:
     device : torch.device
         Where the run computes; gradients of "cuda" go through NCCL, others through Gloo.
 
-    Yields
-    ------
+    Returns
+    -------
     Processes
         The place of this process.
 
@@ -138,11 +137,10 @@ def joined(wanted: int, device: torch.device) -> Iterator[Processes]:
             f"processes is {wanted}, but {processes.count} were started; start the run with "
             f"torchrun --nproc-per-node {wanted} --no-python signfold train ..."
         )
-    if processes.count == 1 or distributed.is_initialized():
-        yield processes
-        return
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield processes
-    finally:
-        distributed.destroy_process_group()
+    # Once for all runs of a process: groups that are made anew at the same address can miss each other.
+    if processes.count > 1 and not distributed.is_initialized():
+        if device.type == "cuda":
+            torch.cuda.set_device(processes.local_rank % torch.cuda.device_count())
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        atexit.register(distributed.destroy_process_group)
+    return processes
