@@ -1,4 +1,4 @@
-"""Layers of a binarized network; each kind is one entry of a checkpoint's layer list."""
+"""What networks begin with, pool by and end in; each kind is one entry of a checkpoint's layer list."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from signfold.sw.train.estimators import binary_sign, round_through
-
 __all__ = [
     "AvgPool",
-    "BatchNorm",
-    "BatchNormQuant",
-    "BatchNormSign",
     "InputCodes",
     "InputThreshold",
     "MaxPool",
@@ -64,80 +59,6 @@ class InputCodes(nn.Module):
 def _by_channel(values: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """One value for all, or one an element of axis 1, in a shape that broadcasts over `x`."""
     return values.view(-1, *(1,) * (x.dim() - 2))
-
-
-class BatchNorm(nn.Module):
-    """Batch normalization a channel (Ioffe and Szegedy, arXiv:1502.03167).
-
-    Parameters
-    ----------
-    channels : int
-        Channels.
-    eps : float
-        Added to the variance.
-    momentum : float
-        Weight of the newest batch in the running mean and variance.
-    """
-
-    def __init__(self, channels: int, eps: float, momentum: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
-        self.eps = eps
-        self.momentum = momentum
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalize accumulators [n, channels, ...]: by the batch in training, by the running statistics otherwise.
-
-        Statistics and parameters are float32 whatever the type of the accumulators.
-        """
-        return functional.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
-        )
-
-
-class BatchNormSign(BatchNorm):
-    """Batch normalization followed by the sign: what the compiler folds into one threshold a channel."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Bits [n, channels, ...] as -1 and +1."""
-        return binary_sign(super().forward(x))
-
-
-class BatchNormQuant(BatchNorm):
-    """Batch normalization followed by rounding to k bits (DoReFa, arXiv:1606.06160): thresholds, once folded.
-
-    Unsigned: clip to [0, 1], code round(x * (2**k - 1)), value code / (2**k - 1). Signed: clip to [-1, 1], code
-    round((x + 1) / 2 * (2**k - 1)), value (2 * code - (2**k - 1)) / (2**k - 1). Halves go to the even code. The
-    gradient passes unchanged inside the clip.
-
-    Parameters
-    ----------
-    channels : int
-        Channels.
-    eps, momentum : float
-        As for `BatchNorm`.
-    bits : int
-        Width of a code, k.
-    signed : bool
-        Whether codes stand for -1..1 instead of 0..1.
-    """
-
-    def __init__(self, channels: int, eps: float, momentum: float, bits: int, signed: bool) -> None:
-        super().__init__(channels, eps, momentum)
-        self._top = float((1 << bits) - 1)
-        self._signed = signed
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Values of the codes [n, channels, ...]."""
-        # In float32: the eight digits of bfloat16 would not tell neighbouring codes apart.
-        y = super().forward(x).float()
-        if self._signed:
-            y = (y.clamp(-1.0, 1.0) + 1) / 2
-            return ((2 * round_through(y * self._top) - self._top) / self._top).to(x.dtype)
-        return (round_through(y.clamp(0.0, 1.0) * self._top) / self._top).to(x.dtype)
 
 
 class _Pool(nn.Module):

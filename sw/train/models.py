@@ -1,23 +1,18 @@
-"""A layer list made into a module that torch can train."""
+"""A layer list made into a network that torch can train."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from signfold.sw.train.layers import (
-    AvgPool,
-    BatchNorm,
-    BatchNormQuant,
-    BatchNormSign,
-    InputCodes,
-    InputThreshold,
-    MaxPool,
-    Scale,
-)
-from signfold.sw.train.weights import BinaryConv, BinaryDense, LatentWeights
+from signfold.sw.train.activations import BatchNormQuant, BatchNormSign
+from signfold.sw.train.build import Builder
+from signfold.sw.train.layers import Scale
+from signfold.sw.train.method import Method
+from signfold.sw.train.real_layers import Rectifier
+from signfold.sw.train.weights import LatentWeights
 
 __all__ = ["BinaryNet"]
 
@@ -26,14 +21,15 @@ BLOCK_VALUES = 1 << 20
 
 
 class BinaryNet(nn.Module):
-    """A chain of layers, built from the description that its checkpoint stores.
+    """A chain or graph of layers, built from the description that its checkpoint stores.
 
     Parameters
     ----------
     layers : sequence of mapping
-        Layer list, see `topologies.describe`.
+        Layer list, see `describe.describe`. An entry reads the one before it, or the one that its `input` names, or
+        those that its `inputs` name; the last one gives the scores.
     generator : torch.Generator
-        Source of the initial weights and of dropout.
+        Source of the initial weights, of dropout and of every other draw.
     shape : sequence of int, optional
         Shape of a picture, channels first; networks that begin with a convolution need it.
     bits : int, default: 8
@@ -44,11 +40,13 @@ class BinaryNet(nn.Module):
         Share of activations (never of pixels) set to 0 in training, the others scaled up to keep the mean.
     precision : torch.dtype, default: torch.float32
         Type of activations and of products in training; latents, statistics, loss and evaluation are float32.
+    method : Method, optional
+        Choices that only training sees.
 
     Raises
     ------
     ValueError
-        A layer is of an unknown kind, or pads with a code that has no one value.
+        A layer is of an unknown kind, reads what is not there, or pads with a code that has no one value.
     """
 
     def __init__(
@@ -61,46 +59,22 @@ class BinaryNet(nn.Module):
         momentum: float = 0.1,
         dropout: float = 0.0,
         precision: torch.dtype = torch.float32,
+        method: Method | None = None,
     ) -> None:
         super().__init__()
         self._generator = generator
         self._dropout = dropout
         self._precision = precision
         self._shape = tuple(shape) if shape is not None else (-1,)
-        self._order: list[str] = []
-        fan_in = channels = 0
-        value_of: Callable[[int], float] = float
-        for layer in layers:
-            kind, name = layer["kind"], layer.get("name", layer["kind"])
-            match kind:
-                case "input_threshold":
-                    module: nn.Module = InputThreshold(layer["thresholds"])
-                case "input_codes":
-                    module = InputCodes(bits, layer["mean"], layer["std"])
-                case "dense":
-                    module = BinaryDense(layer["in"], layer["out"], generator, layer.get("weights"))
-                case "conv":
-                    module = BinaryConv(layer, _pad(layer, value_of), generator)
-                case "maxpool":
-                    module = MaxPool(layer["kernel"], layer["stride"], layer["padding"])
-                case "avgpool":
-                    module = AvgPool(layer["kernel"], layer["stride"], layer["padding"])
-                case "batchnorm_sign":
-                    module = BatchNormSign(channels, layer["eps"], momentum)
-                case "batchnorm_quant":
-                    signed = layer.get("signed", False)
-                    module = BatchNormQuant(channels, layer["eps"], momentum, layer["bits"], signed)
-                case "batchnorm":
-                    module = BatchNorm(channels, layer["eps"], momentum)
-                case "scale":
-                    module = Scale(fan_in)
-                case _:
-                    raise ValueError(f"layer kind is {kind!r}, which this version does not know")
-            if isinstance(module, LatentWeights):
-                fan_in, channels = module.weight[0].numel(), layer["out"]
-            value_of = _values(layer, bits) or value_of
-            self.add_module(name, module)
-            self._order.append(name)
+        channels = self._shape[0] if shape is not None else 0
+        builder = Builder(generator, method or Method(), channels=channels, bits=bits, momentum=momentum)
+        steps = [builder.add(layer) for layer in layers]
+        self._steps = [(step.name, step.inputs) for step in steps]
+        readers = {name: place for place, step in enumerate(steps) for name in step.inputs}
+        #: By place: names that no later layer reads.
+        self._done = [[name for name, last in readers.items() if last == place] for place in range(len(steps))]
+        for step in steps:
+            self.add_module(step.name, step.module)
 
     def forward(self, codes: torch.Tensor) -> torch.Tensor:
         """Class scores, float32 [n, classes], of pixel codes, uint8 [n, ...] of the network's shape or flat."""
@@ -110,34 +84,56 @@ class BinaryNet(nn.Module):
             codes = codes.contiguous(memory_format=torch.channels_last)
         else:
             codes = codes.flatten(1)
-        x = codes
-        for index, name in enumerate(self._order):
+        values, x = {"": codes}, codes
+        for place, (name, inputs) in enumerate(self._steps):
             module = self.get_submodule(name)
-            if isinstance(module, Scale) or index == len(self._order) - 1:
-                x = x.float()
-            x = module(x)
-            if index == 0 and self.training:
+            read = [values[each] for each in inputs]
+            if isinstance(module, Scale) or place == len(self._steps) - 1:
+                read = [each.float() for each in read]
+            x = module(*read)
+            if place == 0 and self.training:
                 x = x.to(self._precision)
-            if self.training and self._dropout and isinstance(module, (BatchNormSign, BatchNormQuant)):
-                kept = torch.empty_like(x).bernoulli_(1 - self._dropout, generator=self._generator)
-                x = x * kept / (1 - self._dropout)
+            if self.training and self._dropout and isinstance(module, (BatchNormSign, BatchNormQuant, Rectifier)):
+                x = x * self._kept(x) / (1 - self._dropout)
+            values[name] = x
+            for each in self._done[place]:
+                del values[each]
         return x.flatten(1)
 
+    def _kept(self, x: torch.Tensor) -> torch.Tensor:
+        """Draw which values dropout keeps, where the generator lives."""
+        kept = torch.empty_like(x, device=self._generator.device)
+        return kept.bernoulli_(1 - self._dropout, generator=self._generator).to(x.device)
+
+    def enter(self, method: Method, progress: float) -> None:
+        """Go on by a stage's choices, and follow schedules.
+
+        Parameters
+        ----------
+        method : Method
+            Choices that only training sees. Those of first weights and of the latents' range stay as they were.
+        progress : float
+            Share of the run that is done, 0 to 1.
+        """
+        for name, module in self.named_children():
+            if hasattr(module, "enter"):
+                module.enter(method.of(name), progress)
+
     def clip(self) -> None:
-        """Bring all latent weights back to [-1, 1]."""
+        """Bring all latent weights back into their range."""
         for module in self.children():
             if isinstance(module, LatentWeights):
                 module.clip()
 
     def refresh(self) -> None:
-        """Make all stored weight codes those of the present latents; evaluation uses the stored ones."""
+        """Make stored codes, scales and offsets those of the present parameters; evaluation uses the stored ones."""
         for module in self.children():
-            if isinstance(module, LatentWeights):
+            if isinstance(module, (LatentWeights, BatchNormSign)):
                 module.refresh()
 
     @torch.no_grad()
     def measure(self, codes: torch.Tensor, labels: torch.Tensor) -> tuple[int, float]:
-        """Count right answers of the network as it would be deployed (running statistics, no dropout, float32).
+        """Count right answers of the network as it would be deployed (running statistics, no draws, float32).
 
         Parameters
         ----------
@@ -157,30 +153,5 @@ class BinaryNet(nn.Module):
         scores = torch.cat([self(part) for part in codes.split(block)])
         self.train(training)
         # numpy's argmax promises the first of equal scores, which is the contract's tie rule; torch's does not.
-        best = torch.from_numpy(scores.numpy().argmax(axis=1))
+        best = torch.from_numpy(scores.cpu().numpy().argmax(axis=1)).to(labels.device)
         return int((best == labels).sum()), float(functional.cross_entropy(scores, labels))
-
-
-def _pad(layer: Mapping[str, Any], value_of: Callable[[int], float]) -> float:
-    """Return what stands in the padded places of a convolution."""
-    return 0.0 if layer["pad"] == "zero" else value_of(layer["pad"]["code"])
-
-
-def _values(layer: Mapping[str, Any], bits: int) -> Callable[[int], float] | None:
-    """Return what the codes of a layer stand for, or None where its output is no code or that of its input."""
-    kind = layer["kind"]
-    if kind == "input_codes":
-
-        def pixel(code: int) -> float:
-            if len(set(layer["mean"])) > 1 or len(set(layer["std"])) > 1:
-                raise ValueError("pad is a code of pixels, allowed: 'zero' where channels are normalized differently")
-            scaled = torch.tensor(float(code)) / float((1 << bits) - 1)
-            return float((scaled - layer["mean"][0]) / layer["std"][0])
-
-        return pixel
-    if kind in ("input_threshold", "batchnorm_sign"):
-        return lambda code: 2.0 * code - 1.0
-    if kind == "batchnorm_quant":
-        top = (1 << layer["bits"]) - 1
-        return (lambda code: (2 * code - top) / top) if layer.get("signed", False) else (lambda code: code / top)
-    return None

@@ -85,6 +85,7 @@ class Trainer:
             momentum=options.momentum,
             dropout=options.dropout,
             precision={"float32": torch.float32, "bfloat16": torch.bfloat16}[options.precision],
+            method=options.method,
         ).to(self.device)
         self._optimizers = Optimizers(self.model, options)
         self._objective = Objective(options, self.model, None if teacher is None else teacher.to(self.device))
@@ -180,8 +181,7 @@ class Trainer:
             place = (len(self.history) << 20) + processes.rank + 1
             self._draws.manual_seed((options.seed * (1 << 40) + place) % (1 << 63))
         progress = len(self.history) / options.epochs
-        if hasattr(self.model, "enter"):
-            self.model.enter(stage_method(options.method, options.progressive, progress), progress)
+        self.model.enter(stage_method(options.method, options.progressive, progress), progress)
 
     def _set_rate(self, share: float) -> float:
         """Set the learning rates of the next step, and return their factor."""

@@ -1,7 +1,7 @@
 """What estimators share: the sign or a draw forward, an estimate of its derivative backward."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -162,6 +162,10 @@ class Estimator(ABC):
         """
         del progress
         return self
+
+    def deterministic(self) -> "Estimator":
+        """Return the estimator without its draw: what evaluation uses."""
+        return self if self.draw is None else replace(self, draw=None)
 
     def apply(self, x: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
         """Binarize so that torch's backward pass uses `backward`; as `forward` else."""

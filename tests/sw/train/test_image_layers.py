@@ -7,9 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training tests need signfold[train]")
 
+from signfold.sw.train.activations import BatchNormQuant  # noqa: E402
 from signfold.sw.train.describe import Style, describe  # noqa: E402
 from signfold.sw.train.estimators import binary_sign, replace_through, round_through  # noqa: E402
-from signfold.sw.train.layers import AvgPool, BatchNormQuant, InputCodes, MaxPool  # noqa: E402
+from signfold.sw.train.layers import AvgPool, InputCodes, MaxPool  # noqa: E402
 from signfold.sw.train.models import BinaryNet  # noqa: E402
 from signfold.sw.train.topologies import parse_topology  # noqa: E402
 from signfold.sw.train.weights import BinaryConv, BinaryDense  # noqa: E402

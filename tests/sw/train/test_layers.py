@@ -5,8 +5,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training tests need signfold[train]")
 
+from signfold.sw.train.activations import BatchNormSign  # noqa: E402
 from signfold.sw.train.describe import Style, describe  # noqa: E402
-from signfold.sw.train.layers import BatchNormSign, InputThreshold, Scale  # noqa: E402
+from signfold.sw.train.layers import InputThreshold, Scale  # noqa: E402
 from signfold.sw.train.models import BinaryNet  # noqa: E402
 from signfold.sw.train.topologies import Dense  # noqa: E402
 from signfold.sw.train.weights import BinaryDense  # noqa: E402
