@@ -6,7 +6,8 @@
     python benchmarks/cost_model.py check --docs docs/planning.md
 
 What has been synthesized is kept in build/cost/ by what it is made of, so that a run that was stopped goes on, and one
-after a change measures again what the change has touched. The fit sees even numbers of samples, the check odd ones.
+after a change measures again what the change has touched. The fit sees samples with numbers below 1,000, the check
+those from 1,001 on.
 """
 
 import argparse
@@ -26,6 +27,8 @@ CACHE = Path("build/cost/synthesis.jsonl")
 FABRICS = ("ecp5", "ice40", "xilinx")
 #: Marks of the table in a page.
 BEGIN, END = "<!-- errors -->", "<!-- end of errors -->"
+#: The first accelerator that the check looks at and the fit does not.
+CHECKED = 1001
 #: Components that a run of synthesis takes at once.
 _BATCH = 16
 
@@ -83,12 +86,12 @@ def measure(cache: Cache, wanted: list[tuple[str, int, str]], console: Console) 
 
     for kind, number, fabric in track(wanted, "synthesis", console=console, disable=len(wanted) < 5):
         parameters = cost_samples.sample(kind, number, fabric)
-        text = synthesis.convert(parameters.create())
+        small = kind in cost_samples.COMPONENTS
+        text = synthesis.convert(parameters.create()) if small else synthesis.convert_accelerator(parameters)
         if counts := cache.known.get(key_of(text, fabric)):
             cache.add(key_of(text, fabric), kind, number, fabric, counts)
             done.append((kind, number, fabric, parameters, counts))
             continue
-        small = kind in cost_samples.COMPONENTS
         batches.setdefault((fabric, small), []).append((kind, number, fabric, parameters, text))
         if len(batches[fabric, small]) >= (_BATCH if small else 4):
             flush(fabric, small)
@@ -97,9 +100,9 @@ def measure(cache: Cache, wanted: list[tuple[str, int, str]], console: Console) 
     return done
 
 
-def wanted_samples(kinds, fabrics, count, parity) -> list[tuple[str, int, str]]:
+def wanted_samples(kinds, fabrics, count, first=0) -> list[tuple[str, int, str]]:
     """Return the samples to take, round robin, so that what is done first is a bit of all."""
-    return [(kind, 2 * n + parity, fabric) for n in range(count) for kind in kinds for fabric in fabrics]
+    return [(kind, first + n, fabric) for n in range(count) for kind in kinds for fabric in fabrics]
 
 
 def main() -> None:
@@ -117,7 +120,7 @@ def main() -> None:
     console = Console(stderr=True)
     cache = Cache()
     if options.action == "check":
-        wanted = wanted_samples(options.kinds or cost_samples.ACCELERATORS, options.fabrics, options.accelerators, 1)
+        wanted = wanted_samples(options.kinds or cost_samples.USUAL, options.fabrics, options.accelerators, CHECKED)
         if options.cached:
             wanted = [sample for sample in wanted if sample in cache.latest]
         table = cost_fit.errors(measure(cache, wanted, console))
@@ -130,18 +133,20 @@ def main() -> None:
             _, end, after = rest.partition(END)
             options.docs.write_text("".join([before, begin, "\n", cost_fit.markdown(table), "\n", end, after]))
         return
-    components = [kind for kind in cost_samples.COMPONENTS if not options.kinds or kind in options.kinds]
-    accelerators = [kind for kind in cost_samples.ACCELERATORS if not options.kinds or kind in options.kinds]
-    wanted = wanted_samples(components, options.fabrics, options.components, 0)
-    wanted += wanted_samples(accelerators, options.fabrics, options.accelerators, 0)
+    kinds = options.kinds or (*cost_samples.COMPONENTS, *cost_samples.USUAL)
     if options.action == "collect":
+        components = [kind for kind in cost_samples.COMPONENTS if kind in kinds]
+        accelerators = [kind for kind in cost_samples.ACCELERATORS if kind in kinds]
+        wanted = wanted_samples(components, options.fabrics, options.components)
+        wanted += wanted_samples(accelerators, options.fabrics, options.accelerators)
         measure(cache, wanted, console)
         return
-    # Only what is there: collecting is a step of its own.
+    # What is there: collecting is a step of its own.
+    known = [key for key in cache.latest if key[1] < CHECKED - 1]
     present = [
         (*key, cost_samples.sample(*key), cache.latest[key][1])
-        for key in track(wanted, "samples", console=console)
-        if key in cache.latest
+        for key in track(known, "samples", console=console)
+        if key[0] in cost_samples.COMPONENTS or key[0] in cost_samples.ACCELERATORS
     ]
     cost_fit.fit(present, console)
 

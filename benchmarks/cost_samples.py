@@ -1,6 +1,7 @@
 """What the cost model is fitted to and checked on: random components, random and shipped networks as accelerators."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -27,14 +28,17 @@ from signfold.hw.window_parameters import WindowParameters
 from signfold.sim.random_conv import random_conv_network
 from signfold.sim.random_network import random_frames, random_network, random_plan
 from signfold.sw import zoo
+from signfold.sw.cost.model import CostModel
 from signfold.sw.default_plan import default_plan
 from signfold.sw.errors import PlanError
 from signfold.sw.layers import network_layers
 from signfold.sw.lower import lower
 from signfold.sw.network import Conv, Dense, Network, Threshold
-from signfold.sw.plan import Plan
+from signfold.sw.plan import LayerPlan, Plan
+from signfold.sw.planner.candidates import choices
+from signfold.sw.planner.chain import Chain
 
-__all__ = ["ACCELERATORS", "COMPONENTS", "sample"]
+__all__ = ["ACCELERATORS", "COMPONENTS", "USUAL", "sample"]
 
 
 def _log(rng, low, high):
@@ -208,8 +212,8 @@ COMPONENTS = {
 }
 
 
-#: Bits of the arrays of shipped networks.
-_LARGEST = 1000
+#: Bits of the arrays of shipped networks, so that synthesis takes seconds, and of those that may take a minute.
+_USUAL, _LARGE = 800, 4000
 
 
 def _lowered(network: Network, plan: Plan, fabric: str):
@@ -294,22 +298,64 @@ def _even(network: Network, nodes) -> Network:
     return Network(network.input, tuple(moved), network.output)
 
 
-def _shipped(rng, fabric):
-    names = [name for name in zoo.names() if name != "cnv-cifar10"]
-    network = scaled(zoo.load(str(rng.choice(names))), float(rng.uniform(0.08, 0.25)), rng)
+def _trained(rng, least: float) -> Network:
+    """Return a shipped network with a share of the channels between its layers, or all of them."""
+    network = zoo.load(str(rng.choice([name for name in zoo.names() if name != "cnv-cifar10"])))
+    share = float(np.exp(rng.uniform(np.log(least), np.log(1.3))))
+    return scaled(network, share, rng) if share < 1 else network
+
+
+def _limited(plan: Plan, most: int) -> Plan:
+    """Return the plan; refuse arrays whose synthesis takes minutes. A row has a window of its own."""
+    if sum(layer.rows * (layer.cols * layer.simd + 100) for layer in plan.layers) > most:
+        raise ValueError(f"arrays must have at most {most} bits, a row counting as 100")
+    return plan
+
+
+def _shipped(rng, fabric, most=_USUAL, least=0.06):
+    network = _trained(rng, least)
     channels = network.input.shape[0]
     lanes = int(rng.choice([n for n in range(1, 9) if channels % n == 0]))
-    # Arrays of thousands of bits take minutes of synthesis.
-    target = int(lower(network, default_plan(network), slack=False).interval * np.exp(rng.uniform(-0.7, 1.5)))
-    plan = default_plan(network, lanes=lanes, target_cycles=target)
-    # A row has a window of its own.
-    if sum(layer.rows * (layer.cols * layer.simd + 100) for layer in plan.layers) > _LARGEST:
-        raise ValueError(f"arrays must have at most {_LARGEST} bits, a row counting as 100")
-    return _lowered(network, plan, fabric)
+    target = int(lower(network, default_plan(network), slack=False).interval * np.exp(rng.uniform(-1.5, 1.5)))
+    return _lowered(network, _limited(default_plan(network, lanes=lanes, target_cycles=target), most), fabric)
+
+
+def _rough(plan: LayerPlan, stage) -> float:
+    """Return about the LUTs of an array and its tables."""
+    tables = stage.channels * stage.fan_in / 20 if plan.memory == "lut" else 0
+    return plan.rows * (plan.cols * (2 * plan.simd + 30) + 150) + 5 * plan.simd + tables
+
+
+def _planned(rng, fabric, most=_USUAL, least=0.06):
+    """Of arrays that the planner considers, small ones of some that keep up with a random target."""
+    network = _trained(rng, least)
+    chain = Chain(network, CostModel(fabric, {}, {}, {}), [None, 25.0, 50.0, 100.0][rng.integers(4)])
+    drawn = []
+    for index in range(len(chain.groups)):
+        plans = list(choices(chain, index))
+        own = [plans[n] for n in rng.permutation(len(plans))[:60]]
+        drawn.append([(plan, chain.engine(index, plan)[1]) for plan in own])
+    fastest, slowest = (max(pick(interval for _, interval in own) for own in drawn) for pick in (min, max))
+    target = fastest * (slowest / fastest) ** rng.uniform(0, 0.8)
+    layers = []
+    for group, own in zip(chain.groups, drawn, strict=True):
+        fitting = [plan for plan, interval in own if interval <= target][:20]
+        layers.append(min(fitting, key=lambda plan: _rough(plan, group.stage)))
+    lanes = int(rng.choice([n for n in chain.input_lanes() if n <= 8]))
+    return _lowered(network, _limited(Plan(tuple(layers), lanes, fabric), most), fabric)
 
 
 #: Whole accelerators.
-ACCELERATORS = {"dense": _random_dense, "conv": _random_conv, "shipped": _shipped}
+ACCELERATORS = {
+    "dense": _random_dense,
+    "conv": _random_conv,
+    "shipped": _shipped,
+    "planned": _planned,
+    "large": partial(_shipped, most=_LARGE, least=0.1),
+    "large planned": partial(_planned, most=_LARGE, least=0.1),
+}
+#: Those that are looked at unless told otherwise.
+USUAL = ("dense", "conv", "shipped", "planned")
 
 
 def sample(kind: str, number: int, fabric: str):
@@ -325,9 +371,11 @@ def sample(kind: str, number: int, fabric: str):
         "ecp5", "ice40" or "xilinx".
     """
     make = COMPONENTS.get(kind) or ACCELERATORS[kind]
+    # Accelerators of equal numbers are others on each fabric.
+    more = () if kind in COMPONENTS else (1 + ("ecp5", "ice40", "xilinx").index(fabric),)
     for attempt in range(100):
         try:
-            return make(np.random.default_rng([number, attempt]), fabric)
+            return make(np.random.default_rng([number, attempt, *more]), fabric)
         except (ValueError, PlanError):
             continue
     raise ValueError(f"sample {number} of {kind!r} cannot be made")

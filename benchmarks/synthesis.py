@@ -12,20 +12,27 @@ from pathlib import Path
 
 import counting
 
+from signfold.hw.accelerator import AcceleratorConfig
 from signfold.hw.module_library import ModuleLibrary
+from signfold.hw.repeats import repeated_modules
+from signfold.hw.verilog import MEMORY_DIRECTORY_MACRO, MEMORY_MACRO
+from signfold.hw.verilog import convert as convert_verilog
+from signfold.sw.memfile import format_mem
 
-__all__ = ["SCRIPTS", "convert", "synthesize"]
+__all__ = ["SCRIPTS", "convert", "convert_accelerator", "synthesize"]
 
 #: Synthesis of each fabric, as `signfold build` runs it; UP5K and 7-series stand for their families.
 SCRIPTS = {
     "ecp5": "synth_ecp5 -nowidelut",
-    "ice40": "synth_ice40 -device u -dsp",
+    "ice40": "synth_ice40 -spram",
     "xilinx": "synth_xilinx -family xc7 -flatten",
 }
 #: Stands for the component's name in its text.
 _NAME = "signfold_component"
 #: Comes between RTLIL and Verilog.
 _PRIMITIVES = "# primitives"
+#: Comes between Verilog and the tables' files.
+_TABLES = "// tables\n"
 _ELEMENT = re.compile(r"\\\S+\]")
 
 
@@ -48,14 +55,23 @@ def convert(component) -> str:
     return "\n".join([text, _PRIMITIVES, *primitives])
 
 
+def convert_accelerator(config: AcceleratorConfig) -> str:
+    """Return an accelerator as the Verilog of `signfold generate`, and the contents of its tables as their files."""
+    verilog = convert_verilog(config.create(), name=_NAME, roms=config.roms)
+    files = json.dumps({f"{rom.name}.mem": format_mem(rom) for rom in config.roms})
+    return "\n".join([verilog, _TABLES, files])
+
+
 def synthesize(texts: list[str], fabric: str, *, program: str = "pyosys", timeout: int = 1800) -> list[dict[str, int]]:
-    """Synthesize components, each by itself, and count the netlists.
+    """Synthesize components or accelerators, each by itself, and count the netlists.
+
+    In accelerators, as in `signfold build`, modules that repeat are synthesized once.
 
     Parameters
     ----------
     texts : list of str
-        Components as `convert` gives them. Synthesis takes seconds before it does anything, so that many small ones at
-        once take no longer than one.
+        What `convert` or `convert_accelerator` gives. Synthesis takes seconds before it does anything, so that many
+        small ones at once take no longer than one.
     fabric : str
         "ecp5", "ice40" or "xilinx".
     program : str
@@ -80,16 +96,22 @@ def synthesize(texts: list[str], fabric: str, *, program: str = "pyosys", timeou
     with tempfile.TemporaryDirectory() as folder:
         commands = []
         for k, batch in enumerate(batches):
+            repeated = []
             for name in batch:
-                text, _, primitives = texts[names.index(name)].replace(_NAME, name).partition(_PRIMITIVES)
-                Path(folder, f"{name}.il").write_text(text.replace("attribute \\top 1\n", ""))
-                Path(folder, f"{name}.v").write_text(primitives)
-                commands += [f"read_rtlil {name}.il", *([f"read_verilog {name}.v"] if primitives.strip() else [])]
+                text = texts[names.index(name)].replace(_NAME, name)
+                commands += _read(text, name, Path(folder))
                 commands.append(f"setattr -mod -set keep_hierarchy 1 {name}")
+                if _TABLES in text:
+                    repeated += repeated_modules(text.partition(_TABLES)[0], name)
+            together = " ".join(repeated)
+            if repeated:
+                commands.append(f"setattr -mod -set keep_hierarchy 1 {together}")
             if len(batch) > 1:
                 Path(folder, "top.il").write_text(_together(batch))
                 commands.append("read_rtlil top.il")
             commands += [f"{SCRIPTS[fabric]} -top {'top' if len(batch) > 1 else batch[0]}"]
+            if repeated:
+                commands += [f"setattr -mod -unset keep_hierarchy {together}", "flatten", "opt_clean"]
             commands += [
                 f"select {' '.join(batch)}",
                 f"write_json -selected {k}.json",
@@ -108,6 +130,22 @@ def synthesize(texts: list[str], fabric: str, *, program: str = "pyosys", timeou
         contents = [json.loads(netlist.read_text()) for netlist in netlists]
         which = contents * len(names) if len(contents) < len(names) else contents
         return [_count(netlist, fabric, name) for netlist, name in zip(which, names, strict=False)]
+
+
+def _read(text: str, name: str, folder: Path) -> list[str]:
+    """Write a design's files and return the commands that read them."""
+    if _TABLES in text:
+        verilog, _, tables = text.partition(_TABLES)
+        own = folder / name
+        own.mkdir()
+        (own / "design.v").write_text(verilog)
+        for file, content in json.loads(tables).items():
+            (own / file).write_text(content)
+        return [f'read_verilog -D{MEMORY_MACRO} -D{MEMORY_DIRECTORY_MACRO}="{name}/" {name}/design.v']
+    design, _, primitives = text.partition(_PRIMITIVES)
+    (folder / f"{name}.il").write_text(design.replace("attribute \\top 1\n", ""))
+    (folder / f"{name}.v").write_text(primitives)
+    return [f"read_rtlil {name}.il", *([f"read_verilog {name}.v"] if primitives.strip() else [])]
 
 
 def _together(names: list[str]) -> str:

@@ -48,13 +48,18 @@ def _replay(p: ReplayParameters, fabric: str) -> list[Part]:
     # What is added to `base` for each frame leaves its lowest bits alone where it ends in zeros.
     base = max(0, bits_of(p.depth) - ((p.words & -p.words).bit_length() - 1))
     features = {"one": 1, "filled": filled, "word": word, "freed": freed, "base": base}
-    # Three pointers, two levels with what they count a cycle late, and flags; where a word is a frame, it is always the
-    # first and the last.
-    ffs = 3 * bits_of(p.depth) + 2 * p.depth.bit_length() + 2 + word + (5 if p.words > 1 else 2)
-    return [
-        Part("replay", ffs, features=features),
-        memory_part(fabric, p.simd * p.bits, p.depth),
-    ]
+    pointer, level = bits_of(p.depth), p.depth.bit_length()
+    # Flags for room and for a word at hand; counts are kept a cycle late.
+    ffs = 2 * pointer + level + word + 4 + 2 * (p.words > 1)
+    kind = "replay"
+    if p.plays == 1:
+        # What has come and what is left are the same, and a frame's start is never returned to.
+        kind, features = "replay.once", {"one": 1, "filled": filled, "word": word}
+    elif p.words > 1:
+        ffs += pointer + level + 2
+    else:
+        ffs += pointer
+    return [Part(kind, ffs, features=features), memory_part(fabric, p.simd * p.bits, p.depth)]
 
 
 @lru_cache(maxsize=4096)

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["Memory", "ram", "rom", "rom_columns", "rom_width"]
+from signfold.sw.cost.tables import expected_tables
+
+__all__ = ["Memory", "ram", "rom", "rom_width"]
 
 #: Widths and depths of a block RAM, as tables (one port) and as memories that are written and read.
 _BLOCKS = {
@@ -138,14 +140,6 @@ def ram(fabric: str, width: int, depth: int) -> Memory:
     return Memory(kind, luts, ffs, number)
 
 
-def rom_columns(width: int, words: Sequence[int]) -> int:
-    """Return how many columns of a table differ, not counting constant ones."""
-    columns = set()
-    for bit in range(width):
-        columns.add(sum((word >> bit & 1) << k for k, word in enumerate(words)))
-    return len(columns - {0, (1 << len(words)) - 1})
-
-
 def rom_width(width: int, words: Sequence[int]) -> int:
     """Return how many columns of a table are not constant: synthesis leaves the others out."""
     ones, zeros, mask = 0, 0, (1 << width) - 1
@@ -155,16 +149,8 @@ def rom_width(width: int, words: Sequence[int]) -> int:
     return (ones & zeros).bit_count()
 
 
-def _expected_columns(width: int, depth: int) -> float:
-    """Return how many columns of a table with random contents differ, not counting constant ones."""
-    if depth > 12:
-        return width
-    kinds = (1 << depth) - 2
-    return kinds * (1 - (1 - 1 / (1 << depth)) ** width)
-
-
-def rom(fabric: str, width: int, depth: int, block: bool, columns: float | None = None) -> Memory:
-    """Return what a table with a clocked output takes.
+def rom(fabric: str, width: int, depth: int, block: bool) -> Memory:
+    """Return what a table of random contents with a clocked output takes.
 
     Parameters
     ----------
@@ -174,17 +160,9 @@ def rom(fabric: str, width: int, depth: int, block: bool, columns: float | None 
         Bits of a word, words.
     block : bool
         It lies in block RAM; else in LUTs.
-    columns : float, optional
-        What `rom_columns` says of its contents; by default as of random contents.
     """
     if block and depth > 1 and width:
         _, number, banks = _block(fabric, "rom", width, depth)
         return Memory("block", width * _mux(banks, fabric), (banks - 1).bit_length(), number)
-    columns = _expected_columns(width, depth) if columns is None else columns
-    address = (depth - 1).bit_length()
-    if address <= 1:
-        return Memory("logic", 0, columns, 0)
-    # LUTs of 16 or 64 words, and what chooses between them, which costs nothing in 7-series up to eight LUTs; of words
-    # past the end nothing is asked.
-    each = max(1.0, depth / 64) if fabric == "xilinx" else max(1.0, depth / 8 - 1)
-    return Memory("logic", columns * each, columns, 0)
+    luts, columns = expected_tables(fabric, width, depth)
+    return Memory("logic", luts, columns, 0)

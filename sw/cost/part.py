@@ -1,11 +1,12 @@
 """Parts of a design: what can be counted of each, and the features that its logic is estimated from."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["Part", "bits_of", "memory_part", "table_part"]
+__all__ = ["Part", "bits_of", "logic_table_part", "memory_part", "table_part"]
 
 from signfold.sw.cost.memory import Memory, ram, rom
+from signfold.sw.cost.tables import rom_tables
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,14 @@ def memory_part(fabric: str, width: int, depth: int, count: int = 1) -> Part:
     return _memory("ram", ram(fabric, width, depth), width, count)
 
 
-def table_part(fabric: str, width: int, depth: int, block: bool, columns: float | None = None, count: int = 1) -> Part:
-    """Return a table; `columns` is what `signfold.sw.cost.memory.rom` takes."""
-    return _memory("rom", rom(fabric, width, depth, block, columns), width, count)
+def table_part(fabric: str, width: int, depth: int, block: bool, count: int = 1) -> Part:
+    """Return a table of random contents."""
+    return _memory("rom", rom(fabric, width, depth, block), width, count)
+
+
+def logic_table_part(fabric: str, columns: Collection[int], depth: int) -> Part:
+    """Return a table in LUTs that holds these columns, none of them constant; see `signfold.sw.cost.tables`."""
+    return _memory("rom", Memory("logic", rom_tables(fabric, columns, depth), len(columns), 0), len(columns), 1)
 
 
 def _memory(kind: str, memory: Memory, width: int, count: int) -> Part:

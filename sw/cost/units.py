@@ -12,8 +12,10 @@ from signfold.hw.pixels import PixelParameters
 from signfold.hw.rom import BLOCK_BITS, RomParameters
 from signfold.hw.score import ScoreParameters
 from signfold.hw.threshold import ThresholdParameters
-from signfold.sw.cost.memory import rom_columns, rom_width
-from signfold.sw.cost.part import Part, bits_of, table_part
+from signfold.sw.cost.contents import Fields, fields
+from signfold.sw.cost.memory import rom_width
+from signfold.sw.cost.part import Part, bits_of, logic_table_part, table_part
+from signfold.sw.cost.tables import table_columns
 
 __all__ = [
     "UnitShape",
@@ -91,10 +93,10 @@ def unit_shape(unit: ThresholdParameters | CorrectionParameters | InvertParamete
 
 
 def rom_part(rom: RomParameters, fabric: str) -> Part:
-    """Return a table with its contents: those in LUTs depend on how many of their columns differ."""
+    """Return a table with its contents: those in LUTs depend on which functions their columns are."""
     if in_block(rom.width, rom.depth, rom.style):
         return table_part(fabric, rom_width(rom.width, rom.words), rom.depth, True)
-    return table_part(fabric, rom.width, rom.depth, False, rom_columns(rom.width, rom.words))
+    return logic_table_part(fabric, table_columns(rom.width, rom.words).different, rom.depth)
 
 
 def in_block(width: int, depth: int, style: str = "auto") -> bool:
@@ -107,32 +109,35 @@ def unit_parts(shape: UnitShape, fabric: str, roms: tuple[RomParameters, ...] | 
     lanes, width = shape.live, shape.width
     address = bits_of(max(2, shape.depth)) if shape.depth > 1 else 0
     parts = [_beat_address(shape)]
-    known = 1.0
     if roms is not None:
         parts += [rom_part(rom, fabric) for rom in roms]
-        # A comparison with a constant, or with a table of few columns, is smaller.
-        if not in_block(roms[0].width, roms[0].depth):
-            known = rom_columns(roms[0].width, roms[0].words) / roms[0].width
+        told = [fields(rom, shape.stored if rom is not roms[0] else rom.width // shape.lanes) for rom in roms]
     else:
         parts.append(_table(fabric, lanes * shape.stored, shape.depth))
+        told = [Fields.random(lanes, min(width, shape.stored), shape.depth)]
         if shape.kind == "threshold":
             for stage in range(1, shape.bits):
                 parts.append(_table(fabric, shape.stored, shape.depth << stage, lanes))
-        if shape.depth == 1:
-            known = 0.0
+                told.append(Fields.random(lanes, width, shape.depth << stage))
     if shape.kind == "threshold":
         stages = shape.bits
         ffs = lanes * stages + stages
         for stage in range(1, stages):
             ffs += lanes * (width + stage) + address
-        features = {"one": 1, "lanes": lanes * stages, "compared": lanes * width * (stages - 1 + known)}
-        features["constant"] = lanes * width * (1 - known)
+        features = {"one": 1}
+        for found in told:
+            for name, value in found.compared(width, fabric).items():
+                features[name] = features.get(name, 0) + value
     elif shape.kind == "correction":
         ffs = 1 + lanes * shape.bits
-        features = {"one": 1, "sum": lanes * shape.bits * known, "lanes": lanes}
+        features = {"one": 1, **told[0].added(shape.bits)}
+        final = shape.channels - (shape.beats - 1) * shape.lanes
+        if shape.beats > 1 and final < shape.lanes:
+            features["masked"] = (shape.lanes - final) * shape.bits
     else:
         ffs = 1 + lanes * shape.bits
-        features = {"one": 1, "bits": lanes * shape.bits}
+        features = {"one": 1}
+        features |= {name: value * shape.bits for name, value in told[0].flipped().items()}
     parts.append(Part(shape.kind, ffs, features=features))
     return parts
 
@@ -209,9 +214,12 @@ def _pixels(p: PixelParameters, fabric: str, last: bool) -> list[Part]:
         features["passed"] = out
     elif p.rom is not None:
         parts.append(rom_part(p.rom, fabric))
-        features |= {"lanes": p.lanes, "compared": p.lanes * p.bits}
+        features |= fields(p.rom, p.bits + 1).compared(p.bits, fabric)
     else:
-        features |= {"lanes": p.lanes, "constant": p.lanes * p.bits}
+        value = int(p.thresholds[0, 0])
+        features |= Fields((value,) * p.lanes, ()).compared(p.bits, fabric)
+        if not 0 < value < 1 << p.bits:
+            out = 0
     parts.append(Part("pixels", beat + part + out + 3 + last + (p.rom is not None), features=features))
     return parts
 

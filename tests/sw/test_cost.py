@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from signfold.hw.hosted import HostedAcceleratorParameters
+from signfold.hw.rom import RomParameters
 from signfold.sim.random_conv import random_conv_network
 from signfold.sim.random_network import random_network, random_plan
 from signfold.sw import zoo
 from signfold.sw.cost import FABRICS, cost_model, predict, predict_stages
-from signfold.sw.cost.memory import ram, rom, rom_columns, rom_width
+from signfold.sw.cost.contents import Fields, fields
+from signfold.sw.cost.memory import ram, rom, rom_width
+from signfold.sw.cost.tables import expected_tables, rom_tables, table_columns
 from signfold.sw.default_plan import default_plan
 from signfold.sw.lower import lower
 
@@ -45,8 +48,34 @@ def test_tables():
     assert rom("ecp5", 8, 16, False).kind == "logic" and rom("ecp5", 8, 16, False).ffs == 8
     # Columns 0, 1, 0 and 1 inverted: one of them is kept, constant ones are not.
     words = [0b1010, 0b1100, 0b1010]
-    assert rom_columns(4, words) == 2 and rom_width(4, words) == 2
-    assert rom_columns(2, [3, 3]) == rom_width(2, [3, 3]) == 0
+    assert rom_width(4, words) == 2 and rom_width(2, [3, 3]) == 0
+    columns = table_columns(4, tuple(words))
+    assert columns.columns == (0b000, 0b101, 0b010, 0b111) and columns.different == {0b101, 0b010}
+
+
+def test_functions_of_an_address_take_the_luts_that_yosys_makes():
+    # Of two address bits only their difference needs one: a bit itself is there, products set or reset the flip-flop.
+    assert rom_tables("ecp5", {0b1010, 0b1100}, 4) == 0
+    assert rom_tables("ecp5", {0b1000, 0b1110}, 4) == 0
+    assert rom_tables("ecp5", {0b0110, 0b1001}, 4) == 2
+    # A LUT a column of 16 words, one that is repeated above once; two and what chooses between them for 32.
+    random = np.random.default_rng(1)
+    columns = {int(value) | 0x8001 for value in random.integers(1, 1 << 15, 20)}
+    assert rom_tables("ice40", columns, 16) == len(columns)
+    assert rom_tables("ice40", {column | column << 16 for column in columns}, 32) == len(columns)
+    assert rom_tables("ice40", {0x12345678}, 32) == 3 and rom_tables("xilinx", {0x12345678}, 32) == 1
+    luts, different = expected_tables("ecp5", 200, 16)
+    assert 190 < different <= 200 and different - 10 < luts <= different
+
+
+def test_fields_of_tables():
+    # Fields of 4 bits: always 4; 1 or 3; always 0.
+    rom = RomParameters("t", 12, (0x014, 0x034, 0x014))
+    assert fields(rom, 4) == Fields((4, 0), ((0, 2),))
+    assert fields(rom, 4).compared(6, "ice40") == {"gates": 1, "fixed": 0, "compared": 6, "chains": 1}
+    assert Fields((1 << 6, 0, 32, 5), ()).compared(6, "ecp5") == {"gates": 0, "fixed": 6, "compared": 0, "chains": 1}
+    assert fields(rom, 4).added(6) == {"fixed": 4, "sum": 6, "chains": 2}
+    assert Fields((1, 0, 1), ((0, 1),)).flipped() == {"inverted": 2, "bits": 1}
 
 
 @pytest.mark.parametrize("fabric", FABRICS)
