@@ -75,6 +75,7 @@ def _render(output: Console, compilation: Compilation, out: Path) -> None:
     for entry in report["chain"]:
         shape = "x".join(map(str, entry["shape"]))
         lines.append(f"{entry['layer']!r:<20} {entry['text']} ({shape})")
+        lines.append(f"{'':<20} folds: {entry['fold']}")
         layer = activations.get(entry["layer"])
         if layer is not None:
             levels = "" if layer["bits"] == 1 else " of the thresholds"

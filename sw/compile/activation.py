@@ -2,8 +2,8 @@
 
 ``sign`` gives a bit, 1 where ``y >= 0``, that stands for +1 or -1, times a trained scale if there is one. The others
 are those of DoReFa (arXiv:1606.06160): clip, then round to one of ``levels + 1`` equally spaced values, halves to the
-even code as frameworks do. Codes of ``unsigned`` stand for 0 to 1, codes of ``signed`` for -1 to 1. ``unsigned`` with 2
-levels is BinaryDuo's coupled activation 0, 1/2, 1 (arXiv:2002.06517): codes of two bits, of which 3 never occurs.
+even code as frameworks do. Codes of ``unsigned`` stand for 0 to 1, codes of ``signed`` for -1 to 1. ``coupled`` is that
+of BinaryDuo (arXiv:2002.06517) to 0, 1/2 and 1, halves down: codes of two bits, of which 3 never occurs.
 """
 
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class Activation:
 
     Parameters
     ----------
-    kind : {"sign", "unsigned", "signed"}
-        See the module; ``sign`` has one level.
+    kind : {"sign", "unsigned", "signed", "coupled"}
+        See the module; ``sign`` has one level, ``coupled`` two.
     levels : int
         Codes are 0 to `levels`, 1 to 255.
     scale : float, default: 1.0
@@ -57,6 +57,8 @@ class Activation:
         match self.kind:
             case "sign":
                 return Fraction(0), True
+            case "coupled":
+                return Fraction(2 * level - 1, 4), False
             case "unsigned":
                 return Fraction(2 * level - 1, 2 * self.levels), level % 2 == 0
         return Fraction(2 * level - 1 - self.levels, self.levels), level % 2 == 0
@@ -64,12 +66,12 @@ class Activation:
     @property
     def offset(self) -> int:
         """The c of ``real = (v + c)/d``, v the odd integer ``2*code - top`` of the integer network's code."""
-        return {"sign": 0, "unsigned": self.top, "signed": self.top - self.levels}[self.kind]
+        return {"sign": 0, "signed": self.top - self.levels}.get(self.kind, self.top)
 
     @property
     def divisor(self) -> Fraction:
         """The d of ``real = (v + c)/d``, positive."""
-        return {"sign": 1, "unsigned": 2 * self.levels, "signed": self.levels}[self.kind] / abs(Fraction(self.scale))
+        return {"sign": 1, "signed": self.levels}.get(self.kind, 2 * self.levels) / abs(Fraction(self.scale))
 
 
 #: One bit by the sign, sign(0) = +1.
@@ -84,7 +86,7 @@ def rounding(name: str, bits: object, signed: object, levels: object = None) -> 
                 f"layer {shown(name)}: levels must be 3 without bits and with signed false, not {shown(levels)} with "
                 f"bits {shown(bits)} and signed {shown(signed)}"
             )
-        return Activation("unsigned", 2)
+        return Activation("coupled", 2)
     if not is_int(bits) or not 1 <= bits <= 8 or not isinstance(signed, bool):
         raise CompileError(
             f"layer {shown(name)}: bits must be from 1 to 8 and signed true or false, not {shown(bits)} and "

@@ -1,5 +1,6 @@
 """Layers of a trained network in words, for reports and the terminal."""
 
+from signfold.sw.compile.activation import Activation
 from signfold.sw.compile.float_layers import (
     AveragePooling,
     BatchNorm,
@@ -43,6 +44,8 @@ def _text(layer: FloatLayer, shape: tuple[int, ...], pixel_bits: int) -> str:
         case LinearLayer():
             ternary = layer.levels == 3
             weights = "ternary weights" if ternary else f"{(layer.levels - 1).bit_length()}-bit weights"
+            if layer.scale is not None:
+                weights += " with a scale " + ("a channel" if layer.scale.size > 1 else "of the layer")
             if not isinstance(layer, FloatConv):
                 return f"dense {layer.fan_in} -> {layer.channels}, {weights}"
             grouped = "" if layer.groups == 1 else " depthwise"
@@ -57,11 +60,22 @@ def _text(layer: FloatLayer, shape: tuple[int, ...], pixel_bits: int) -> str:
         case BatchNorm(activation=None):
             return "batch normalization to scores"
         case BatchNorm():
-            kind = layer.activation.kind
-            return "batch normalization, " + ("sign" if kind == "sign" else f"{layer.activation.bits}-bit {kind} codes")
+            norm = "batch normalization" if layer.powers is None else "shift-based batch normalization"
+            shift = "" if layer.shift is None else "static shift, "
+            return f"{norm}, {shift}{_activation(layer.activation)}"
         case CommonScale():
             return "common scale of scores"
     raise TypeError(f"no words for {type(layer).__name__}")
+
+
+def _activation(activation: Activation) -> str:
+    match activation.kind:
+        case "sign":
+            return "sign" if activation.scale == 1 else f"sign times {activation.scale:g}"
+        case kind if activation.top > activation.levels:
+            return f"{kind} codes of {activation.levels + 1} levels"
+        case kind:
+            return f"{activation.bits}-bit {kind} codes"
 
 
 def _window(window: Window) -> str:

@@ -17,6 +17,7 @@ from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.compile.fold import fold_body
 from signfold.sw.compile.frontend import import_model
 from signfold.sw.compile.head import add_head
+from signfold.sw.compile.how import describe_folds
 from signfold.sw.compile.report import head_report, layer_report
 from signfold.sw.compile.verify import verify_body, verify_head
 from signfold.sw.errors import DataError
@@ -39,9 +40,9 @@ class Compilation:
     network : Network
         The verified integer network.
     report : dict
-        JSON object: source, accuracy, the trained layers in words (``chain``), activations (``layers``, see
-        `report.layer_report`), head (`report.head_report`) and, with PyTorch and frames, ``float_model``: classes
-        and codes beside the trained model's (`agreement`).
+        JSON object: source, accuracy, the trained layers and what became of them in words (``chain``), activations
+        (``layers``, see `report.layer_report`), head (`report.head_report`) and, with PyTorch and frames,
+        ``float_model``: classes and codes beside the trained model's (`agreement`).
     """
 
     network: Network
@@ -189,7 +190,10 @@ def _report(
         "format": "signfold-compile-report",
         "network": {**network.metadata, "content_hash": network.content_hash},
         "evaluator": evaluator,
-        "chain": describe_layers(float_network),
+        "chain": [
+            entry | {"fold": fold}
+            for entry, fold in zip(describe_layers(float_network), describe_folds(float_network, network), strict=True)
+        ],
         "layers": layer_report(float_network, network, evaluate),
         "head": head_report(float_network, network, evaluate, frames, scores),
     }

@@ -62,6 +62,9 @@ def round_codes(activation: Activation, values: np.ndarray) -> np.ndarray:
             return np.where(np.isnan(values), values, (values >= 0).astype(np.float32))
         case "unsigned":
             return np.rint(np.clip(values, 0, one) * levels)
+        case "coupled":
+            met = (values > 0.25).astype(np.float32) + (values > 0.75)
+            return np.where(np.isnan(values), values, met)
     return np.rint((np.clip(values, -one, one) + one) / np.float32(2) * levels)
 
 

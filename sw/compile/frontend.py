@@ -39,7 +39,7 @@ _SHIFT_NORM = {"weight": "weight", "beta": "bias", "mean": "running_mean", "devi
 #: Methods that make weights, by the number of their values; those in `refusals` are not among them.
 _METHODS = {2: ("sign", "stochastic", "bitwise", "libra", "wsd"), 3: ("ternary", "bitwise", "ternary-connect")}
 #: What may multiply weights.
-_SCALES = ("channel", "layer", "shift", "trained")
+_SCALES = ("channel", "layer", "shift", "trained", "range")
 #: Tensors that only training reads.
 _TRAINING_ONLY = ("shift",)
 

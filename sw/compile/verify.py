@@ -153,7 +153,7 @@ class _Walk:
                 verify_thresholds(layer, node, self._value, self._lines, invertible=not self._flipped)
                 self._value, self._flipped = node.infer(self._value), False
                 levels, scale = layer.activation.levels, Fraction(layer.activation.scale)
-                low = Fraction(0) if layer.activation.kind == "unsigned" else Fraction(-1)
+                low = Fraction(0) if layer.activation.kind in ("unsigned", "coupled") else Fraction(-1)
                 table = [scale * (low + q * (1 - low) / levels) for q in range(node.levels + 1)]
                 self._opposite = scale < 0
                 self._tables = [table[::-1] if self._opposite else table]

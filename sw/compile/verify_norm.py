@@ -71,6 +71,9 @@ def _reaches(norm: BatchNorm, channel: int, level: int, real: Fraction) -> bool:
         return False
     if norm.activation.kind == "sign":
         return sign_with_root(product, beta, spread) >= 0
+    if norm.activation.kind == "coupled":
+        # Above 1/4, above 3/4.
+        return sign_with_root(4 * product, 4 * beta - (2 * level - 1), spread) > 0
     if norm.activation.kind == "unsigned":
         sign = sign_with_root(2 * levels * product, 2 * levels * beta - (2 * level - 1), spread)
     else:

@@ -38,11 +38,12 @@ WEIGHTS = ("1", "2", "3", "4", "5", "6", "7", "8", "ternary", "real")
 #: How few-level weights come from latents, each with the `WEIGHTS` that it makes.
 WEIGHT_METHODS: dict[str, tuple[str, ...]] = {
     "sign": ("1",),
-    # BinaryConnect: products of random signs in training; with "real" the latents themselves outside of it.
+    # BinaryConnect: products of random signs in training; with "real" the latents themselves outside of it. So too
+    # ternary connect.
     "stochastic": ("1", "real"),
     "bitwise": ("1", "ternary"),
     "ternary": ("ternary",),
-    "ternary-connect": ("ternary",),
+    "ternary-connect": ("ternary", "real"),
     "dorefa": ("2", "3", "4", "5", "6", "7", "8"),
     "libra": ("1",),
     "wsd": ("1",),
@@ -50,8 +51,9 @@ WEIGHT_METHODS: dict[str, tuple[str, ...]] = {
     "real": ("real",),
 }
 
-#: What multiplies few-level weights: mean magnitude of a channel or a layer, a power of two a channel, a parameter.
-WEIGHT_SCALES = ("channel", "layer", "shift", "trained")
+#: What multiplies few-level weights: mean magnitude of a channel or a layer, a power of two a channel, a parameter, the
+#: range of the latents.
+WEIGHT_SCALES = ("channel", "layer", "shift", "trained", "range")
 
 #: Batch normalization: the usual one, or that of powers of two (shift-based).
 NORMS = ("batch", "shift")

@@ -113,6 +113,7 @@ class RealNetwork:
                         "sign": lambda q, _, scale=scale: scale * (2 * q - 1),
                         "unsigned": lambda q, _, n=levels: Fraction(q, n),
                         "signed": lambda q, _, n=levels: Fraction(2 * q - n, n),
+                        "coupled": lambda q, _: Fraction(q, 2),
                     }[kind]
                     value = np.vectorize(lambda q, t=table: t(int(q), 0), otypes=[object])(trained)
         return codes, [(x, x) for x in value.ravel()]
@@ -167,6 +168,10 @@ class RealNetwork:
             if kind == "sign":
                 self.ties += y == 0
                 answers.add(int(y >= 0))
+                continue
+            if kind == "coupled":
+                self.ties += y in (Fraction(1, 4), Fraction(3, 4))
+                answers.add((y > Fraction(1, 4)) + (y > Fraction(3, 4)))
                 continue
             y = levels * min(max(y, Fraction(0)), 1) if kind == "unsigned" else (min(max(y, -1), 1) + 1) * levels / 2
             y = Fraction(y)
