@@ -12,6 +12,7 @@ from signfold.sw.cli.train_options import chosen, gather, is_first_process, list
 from signfold.sw.data import Dataset, load, names
 from signfold.sw.errors import ToolError
 from signfold.sw.train.allowed import DEVICES, LOSSES, PRECISIONS
+from signfold.sw.train.architectures import NAMES
 from signfold.sw.train.optimizer_choice import OPTIMIZERS
 from signfold.sw.train.options import TrainingOptions
 from signfold.sw.train.schedules import SCHEDULES
@@ -26,7 +27,6 @@ from signfold.sw.train.style import (
     WEIGHT_SCALES,
     WEIGHTS,
 )
-from signfold.sw.train.topologies import NAMES
 
 __all__ = ["train"]
 
@@ -34,7 +34,9 @@ __all__ = ["train"]
 def train(
     topology: Annotated[
         str | None,
-        typer.Argument(help=f"{NAMES}, or steps such as 64,64 or 16c3,p2,32c3,64", show_default="by data set"),
+        typer.Argument(
+            help=f"{', '.join(NAMES)}, or steps such as 64,64 or 16c3,p2,32c3,64", show_default="by data set"
+        ),
     ] = None,
     data: Annotated[str | None, typer.Option(help=f"data set: {', '.join(names())}", show_default="mnist")] = None,
     data_dir: Annotated[

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from signfold.sw.train.topologies import Conv, parse_topology
+from signfold.sw.train.architectures import begins_with_convolution
 
 __all__ = ["DEFAULTS", "defaults"]
 
@@ -39,6 +39,6 @@ def defaults(dataset: str, topology: str | None = None) -> dict[str, Any]:
         The topology cannot be read.
     """
     chosen = DEFAULTS[dataset]
-    if topology is not None and isinstance(parse_topology(topology)[0], Conv):
+    if topology is not None and begins_with_convolution(topology):
         chosen = DEFAULTS.get(f"{dataset} conv", chosen)
     return {"dataset": dataset} | chosen | ({} if topology is None else {"topology": topology})

@@ -11,25 +11,23 @@ __all__ = ["flip_ratio", "weight_codes"]
 
 
 def weight_codes(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Copy the codes that the few-level weights have when deployed.
+    """Return the codes that the few-level weights have when deployed.
 
     Parameters
     ----------
     model : torch.nn.Module
-        A network of `LatentWeights` and other layers, refreshed.
+        A network of `LatentWeights` and other layers.
 
     Returns
     -------
     dict of torch.Tensor
-        By the layer's name, its stored codes; bits, 1 where the latent is 0 or more, where it stores none. Layers of
-        real weights have none.
+        By the layer's name, uint8. Layers of real weights have none.
     """
-    found = {}
-    for name, module in model.named_modules():
-        if isinstance(module, LatentWeights) and module.levels:
-            codes = getattr(module, "codes", None)
-            found[name] = (module.weight.detach() >= 0) if codes is None else codes.clone()
-    return found
+    return {
+        name: module.latent_codes().to(torch.uint8)
+        for name, module in model.named_modules()
+        if isinstance(module, LatentWeights) and module.quantizer is not None
+    }
 
 
 def flip_ratio(before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor]) -> float:

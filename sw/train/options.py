@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from signfold.sw.train.allowed import GROUPS, NAMED
+from signfold.sw.train.architectures import begins_with_convolution
 from signfold.sw.train.choices import Decay, Penalty, Progressive, Teacher, read_group, refuse
 from signfold.sw.train.method import Method
 from signfold.sw.train.optimizer_choice import OptimizerChoice
 from signfold.sw.train.style import Style
-from signfold.sw.train.topologies import Conv, parse_topology
 
 __all__ = ["TrainingOptions"]
 
@@ -23,7 +23,7 @@ class TrainingOptions:
     dataset : str
         Name of the data set.
     topology : str
-        Name or steps, see `topologies.parse_topology`.
+        Name or steps, see `architectures.lay_out`.
     epochs : int
         Passes over the training set.
     batch : int
@@ -154,7 +154,7 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         """Refuse values that are not allowed."""
-        parse_topology(self.topology)
+        begins_with_convolution(self.topology)  # refuses what is no topology
         smooth = 0 <= self.label_smoothing < 1 and (self.label_smoothing == 0 or self.loss == "cross-entropy")
         rules = {
             "epochs": (self.epochs >= 1, "1 or more"),
@@ -209,8 +209,7 @@ class TrainingOptions:
     @property
     def reads_codes(self) -> bool:
         """Whether the first layer reads the pixels themselves instead of bits."""
-        convolutional = isinstance(parse_topology(self.topology)[0], Conv)
-        return self.first == "codes" or (self.first == "auto" and convolutional)
+        return self.first == "codes" or (self.first == "auto" and begins_with_convolution(self.topology))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for a checkpoint."""

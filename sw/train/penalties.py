@@ -33,7 +33,7 @@ def penalty(model: nn.Module, choice: Penalty) -> torch.Tensor:
     """
     total = torch.zeros((), device=next(model.parameters()).device)
     for module in model.modules():
-        if not isinstance(module, LatentWeights) or module.levels == 0:
+        if not isinstance(module, LatentWeights) or module.quantizer is None:
             continue
         scale = getattr(module, "scale", None)
         trained = isinstance(scale, nn.Parameter)

@@ -12,9 +12,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from signfold.sw.data import Dataset
 from signfold.sw.errors import CheckpointError
+from signfold.sw.train.architectures import lay_out
 from signfold.sw.train.augmentation import epoch_frames
 from signfold.sw.train.checkpoint import Checkpoint, write_best, write_checkpoint
-from signfold.sw.train.describe import describe
+from signfold.sw.train.choices import Progressive
 from signfold.sw.train.devices import choose_device
 from signfold.sw.train.flips import flip_ratio, weight_codes
 from signfold.sw.train.models import BinaryNet
@@ -26,7 +27,6 @@ from signfold.sw.train.run_state import model_tensors, optimizer_tensors, restor
 from signfold.sw.train.saved import best_tensors
 from signfold.sw.train.schedules import rate
 from signfold.sw.train.stages import stage_method, stage_progress
-from signfold.sw.train.topologies import parse_topology
 
 __all__ = ["Trainer"]
 
@@ -70,7 +70,7 @@ class Trainer:
         self._train = _tensors(*dataset.split("train"))
         self._validation = tuple(part.to(self.device) for part in _tensors(*dataset.split("validation")))
         style = options.style(None if options.reads_codes else self._thresholds())
-        shape, layers = describe(dataset.shape, dataset.bits, parse_topology(options.topology), dataset.classes, style)
+        shape, layers = lay_out(options.topology, dataset.shape, dataset.bits, dataset.classes, style)
         self.description = {"input": {"shape": list(shape), "bits": dataset.bits}, "layers": layers}
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, Any] = {}
@@ -90,7 +90,8 @@ class Trainer:
         self._optimizers = Optimizers(self.model, options)
         self._objective = Objective(options, self.model, None if teacher is None else teacher.to(self.device))
         # A stage of real numbers leaves parameters aside that a later one uses.
-        self._network = self.model if alone else DistributedDataParallel(self.model, find_unused_parameters=True)
+        aside = options.progressive != Progressive()
+        self._network = self.model if alone else DistributedDataParallel(self.model, find_unused_parameters=aside)
 
     def _thresholds(self) -> tuple[int, ...]:
         if self.options.threshold is not None:

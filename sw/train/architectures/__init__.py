@@ -8,9 +8,9 @@ from signfold.sw.train.architectures.densely_connected import binary_dense_net
 from signfold.sw.train.architectures.residual import bi_real, resnet18, resnet20, resnet_e
 from signfold.sw.train.describe import describe
 from signfold.sw.train.style import Style
-from signfold.sw.train.topologies import TOPOLOGIES, parse_topology
+from signfold.sw.train.topologies import TOPOLOGIES, Conv, parse_topology
 
-__all__ = ["ARCHITECTURES", "NAMES", "lay_out"]
+__all__ = ["ARCHITECTURES", "NAMES", "begins_with_convolution", "lay_out"]
 
 #: Graphs by name; each is called with shape, bits, classes and style.
 ARCHITECTURES: dict[str, Callable[[Sequence[int], int, int, Style], tuple[tuple[int, ...], list[dict[str, Any]]]]] = {
@@ -62,3 +62,24 @@ def lay_out(
     if style.activation == "decoupled":
         raise ValueError(f"activation is 'decoupled', allowed with {topology!r}: the others")
     return ARCHITECTURES[topology](shape, bits, classes, style)
+
+
+def begins_with_convolution(topology: str) -> bool:
+    """Whether the first layer of a network is a convolution.
+
+    Parameters
+    ----------
+    topology : str
+        As for `lay_out`.
+
+    Returns
+    -------
+    bool
+        False where it is a dense layer.
+
+    Raises
+    ------
+    ValueError
+        The topology cannot be read.
+    """
+    return topology in ARCHITECTURES or isinstance(parse_topology(topology)[0], Conv)

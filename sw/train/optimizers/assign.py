@@ -41,7 +41,7 @@ def roles(model: nn.Module) -> dict[str, str]:
     found = {name: "other" for name, _ in model.named_parameters()}
     for name, module in model.named_modules():
         if isinstance(module, LatentWeights):
-            found[f"{name}.weight"] = "real" if module.levels == 0 else "binary"
+            found[f"{name}.weight"] = "real" if module.quantizer is None else "binary"
     return found
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from signfold.sw.train.optimizers.powers import nearest_power
+from signfold.sw.train.quantizers import approximate_power
 
 __all__ = ["ShiftAdaMax"]
 
@@ -41,7 +41,7 @@ class ShiftAdaMax(torch.optim.Optimizer):
         """Take one step; there is no closure."""
         for group in self.param_groups:
             beta1, beta2 = group["betas"]
-            scale = float(nearest_power(torch.tensor(group["scale"], dtype=torch.float64)))
+            scale = float(approximate_power(torch.tensor(group["scale"], dtype=torch.float64)))
             for weight in group["params"]:
                 if weight.grad is None:
                     continue
@@ -54,4 +54,6 @@ class ShiftAdaMax(torch.optim.Optimizer):
                 average.lerp_(weight.grad, 1 - beta1)
                 torch.maximum(largest.mul_(beta2), weight.grad.abs(), out=largest)
                 rate = torch.tensor(group["lr"] / (1 - beta1 ** float(state["step"])), dtype=torch.float64)
-                weight.addcdiv_(average, nearest_power(largest) + FLOOR, value=-float(nearest_power(rate)) * scale)
+                weight.addcdiv_(
+                    average, approximate_power(largest) + FLOOR, value=-float(approximate_power(rate)) * scale
+                )
