@@ -1,7 +1,5 @@
 """Layers whose results are real numbers: rectifiers, and what joins the branches of a graph."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import nn
 from torch.nn import functional
@@ -71,18 +69,17 @@ class Subsample(nn.Module):
 
     Parameters
     ----------
-    stride : sequence of int
-        Rows, columns.
+    stride : int
+        Of rows and columns.
     channels : int
         Channels after it, no fewer than before.
     """
 
-    def __init__(self, stride: Sequence[int], channels: int) -> None:
+    def __init__(self, stride: int, channels: int) -> None:
         super().__init__()
-        self._stride, self._channels = tuple(stride), channels
+        self._stride, self._channels = stride, channels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Pick values [n, channels, height, width]."""
-        rows, columns = self._stride
-        picked = x[:, :, ::rows, ::columns]
+        picked = x[:, :, :: self._stride, :: self._stride]
         return functional.pad(picked, (0, 0, 0, 0, 0, self._channels - x.shape[1]))
