@@ -10,8 +10,8 @@ from signfold.sw.planner.chain import Chain
 
 __all__ = ["Candidate", "area", "candidates", "choices", "undominated", "with_poolings"]
 
-#: Longest words, and most rows, that are considered.
-_LONGEST, _ROWS = 1024, 8
+#: Longest words, and most rows, that are considered; and where a pass does all channels.
+_LONGEST, _ROWS, _MORE_ROWS = 1024, 8, 32
 #: Weights, in bits, of the largest layer whose tables may lie in LUTs although a block RAM would take them.
 _IN_LUTS = 1 << 15
 
@@ -56,8 +56,8 @@ def choices(chain: Chain, index: int) -> Iterator[LayerPlan]:
     """Yield the arrays that are considered for a layer.
 
     Words of divisors of the input channels and of powers of two; for each, every number of columns that saves a pass;
-    column groups of the smallest size that is legal, of powers of two, and of all columns; one row or a few; planes in
-    time and in space; one more register where popcounts are long; weights of small layers also in LUTs.
+    column groups of the smallest size that is legal, of powers of two, and of all columns; one row or several; planes
+    in time and in space; one more register where popcounts are long; weights of small layers also in LUTs.
     """
     stage = chain.groups[index].stage
     if not isinstance(stage, EngineParameters):
@@ -73,8 +73,8 @@ def choices(chain: Chain, index: int) -> Iterator[LayerPlan]:
     for simd in sorted(lengths):
         for space in (False, True) if plays > 1 else (False,):
             words = stage.taps * -(-inputs // simd) * (1 if space else plays)
-            for rows in (n for n in range(1, min(width, _ROWS) + 1) if width % n == 0):
-                for wanted in _columns(channels):
+            for rows in (n for n in range(1, min(width, _MORE_ROWS) + 1) if width % n == 0):
+                for wanted in _columns(channels) if rows <= _ROWS else (channels,):
                     least = -(-wanted // words)
                     hops = {least, wanted} | {1 << k for k in range(7) if least <= 1 << k < wanted}
                     # Arrays of few columns count in another way.

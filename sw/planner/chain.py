@@ -62,11 +62,13 @@ class Chain:
         What things take.
     clock_mhz : float, optional
         Clock that popcounts are pipelined for; by default they have one register, two in words of more than 64 bits.
+    largest : int
+        Weights of the largest layer that may be hardwired.
     """
 
-    def __init__(self, network: Network, model: CostModel, clock_mhz: float | None = None):
+    def __init__(self, network: Network, model: CostModel, clock_mhz: float | None = None, *, largest: int = LARGEST):
         self.network, self.model, self.fabric = network, model, find_fabric(model.fabric)
-        self.clock_mhz = clock_mhz
+        self.clock_mhz, self.largest = clock_mhz, largest
         layers = network_layers(network)
         bare = Plan((LayerPlan(1, 1),) * len(layers.planned), 1, model.fabric)
         try:
@@ -161,7 +163,7 @@ class Chain:
 
     def hardwired_choices(self, index: int) -> Iterator[LayerPlan]:
         """Yield the ways to run a layer as logic; none for one of too many weights."""
-        if self.weights(index) <= LARGEST:
+        if self.weights(index) <= self.largest:
             yield from self.hardwired(index).choices()
 
     def weights(self, index: int) -> int:

@@ -16,7 +16,7 @@ __all__ = ["LARGEST", "HardwiredLayer", "adder_stages"]
 
 #: Weights of the largest layer that is considered as logic. It takes most of a table a weight, whatever its speed, so
 #: that larger ones fit no FPGA that we build for; the search for their additions would take seconds.
-LARGEST = 1 << 14
+LARGEST = 1 << 15
 #: Levels of a popcount that an addition's carry chain takes as long as, and what is assumed of other fabrics.
 _LEVELS, _DELAYS = 2.0, (1.9, 1.5)
 

@@ -19,6 +19,7 @@ from signfold.sw.plan import Plan
 from signfold.sw.planner.candidates import area
 from signfold.sw.planner.chain import Chain
 from signfold.sw.planner.ends import Limits
+from signfold.sw.planner.hardwired import LARGEST
 from signfold.sw.planner.refusals import no_style, nothing_fits, too_large, too_slow
 from signfold.sw.planner.search import STYLES, Search, Solution
 
@@ -89,6 +90,8 @@ class Planner:
         What layers may be: "array", "hardwired", "shared".
     load : bool
         Shared engines may have weights that the host loads before the first frame; only with `hosted`.
+    largest : int
+        Weights of the largest layer that may be hardwired.
 
     Raises
     ------
@@ -108,6 +111,7 @@ class Planner:
         on_layer: Callable[[int | None], object] | None = None,
         styles: Collection[str] = ("array",),
         load: bool = True,
+        largest: int = LARGEST,
     ):
         strange = [style for style in styles if style not in STYLES]
         if strange or not styles:
@@ -115,7 +119,7 @@ class Planner:
         if fabric not in FABRICS:
             raise PlanError(f"fabric must be one of {', '.join(FABRICS)} for a plan by cost, not {fabric!r}")
         self.network, self.fabric = network, fabric
-        self.chain = Chain(network, cost_model(fabric), clock_mhz)
+        self.chain = Chain(network, cost_model(fabric), clock_mhz, largest=largest)
         allowed = self.chain.input_lanes()
         if lanes is not None:
             check_integer("lanes", lanes, minimum=1)

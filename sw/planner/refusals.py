@@ -5,7 +5,6 @@ from typing import Any
 
 from signfold.sw.planner.candidates import area
 from signfold.sw.planner.ends import Limits
-from signfold.sw.planner.hardwired import LARGEST
 
 __all__ = ["logic_name", "no_style", "nothing_fits", "too_large", "too_slow"]
 
@@ -87,8 +86,8 @@ def no_style(planner: Any, index: int) -> str:
     reasons = []
     if "hardwired" in styles:
         reasons.append(
-            f"its {chain.weights(index):,} weights are more than the {LARGEST:,} up to which hardwired layers are "
-            "considered"
+            f"its {chain.weights(index):,} weights are more than the {chain.largest:,} up to which hardwired layers "
+            "are considered"
         )
     if "shared" in styles:
         runs = search.runs

@@ -187,7 +187,7 @@ def test_a_fast_layer_of_many_positions_is_hardwired():
 
 def test_refusals_name_the_layer_and_what_would_do():
     network = zoo.load("sfc-mnist")
-    with pytest.raises(PlanError, match=r"^layer 0: its 200,704 weights are more than the 16,384 .* or shared$"):
+    with pytest.raises(PlanError, match=r"^layer 0: its 200,704 weights are more than the 32,768 .* or shared$"):
         Planner(network, "ecp5", styles=("hardwired",))
     with pytest.raises(PlanError, match=r"^styles must be some of array, hardwired, shared, not 'fast'$"):
         Planner(network, "ecp5", styles=("fast",))
