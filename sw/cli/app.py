@@ -15,6 +15,7 @@ __all__ = ["app", "main"]
 COMMANDS = (
     "train",
     "mismatch",
+    "decouple",
     "compile",
     "evaluate",
     "plan",

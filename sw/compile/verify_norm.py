@@ -14,7 +14,7 @@ from signfold.sw.errors import CompileError
 from signfold.sw.network import Affine, Node, Threshold, ValueType
 from signfold.sw.network.types import shown
 
-__all__ = ["Line", "sign_with_root", "verify_affine", "verify_shift", "verify_thresholds"]
+__all__ = ["Line", "reaches", "sign_with_root", "verify_affine", "verify_shift", "verify_thresholds"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _nearest_power(number: Fraction) -> Fraction:
     return power if number > 0 else -power
 
 
-def _reaches(norm: BatchNorm, channel: int, level: int, real: Fraction) -> bool:
+def reaches(norm: BatchNorm, channel: int, level: int, real: Fraction) -> bool:
     """Say whether the trained layer gives at least the code `level` for the exact sum `real`.
 
     The rounded activations give round_half_even(n*y), or of n*(y + 1)/2, n their levels: at least `level` where twice
@@ -132,7 +132,7 @@ def verify_thresholds(
             for total in sorted(sums):
                 if not value.low <= total <= value.high:
                     continue
-                trained = _reaches(norm, channel, level, lines[channel].slope * total + lines[channel].shift)
+                trained = reaches(norm, channel, level, lines[channel].slope * total + lines[channel].shift)
                 if trained != ((total >= threshold) != inverted):
                     what = f"bit {int(not trained)}" if levels == 1 else f"{_side(not trained)} code {level}"
                     wanted = f"{int(trained)}" if levels == 1 else _side(trained)
