@@ -68,28 +68,20 @@ class Engine(wiring.Component):
             with m.If(self.o.valid & self.o.ready & self.o.payload.last):
                 m.d.sync += turn.eq(Mux(turn == p.rows - 1, 0, turn + 1))
 
-        # Room in each queue that no pass has claimed yet. Whether it is enough for a pass stands in a register: what it
-        # will be after either claim is compared before the claim is known. Where no pass begins in the cycle after
-        # another did, claims are counted a cycle late.
+        # Room in each queue that no pass has claimed yet, beyond what one needs: its sign says whether there is enough.
+        # Where no pass begins in the cycle after another did, claims are counted a cycle late.
         need, final = p.array.groups, p.collector.final_beats
         late = int(p.array.pass_words > 1)
         start = delayed(m, feeder.start, late, "start")
         ending = delayed(m, feeder.final, late, "ending") if p.feeder.passes > 1 else Const(1)
-        claim = Mux(start, Mux(ending, final, need), 0)
         grants = []
         for r, queue in enumerate(queues):
-            room = Signal(range(p.queue.depth + 1), init=p.queue.depth, name=f"room_{r}")
-            enough = Signal(init=p.queue.depth >= need, name=f"enough_{r}")
+            room = Signal(range(-need, p.queue.depth - need + 1), init=p.queue.depth - need, name=f"room_{r}")
             given = Signal(name=f"given_{r}")
-            after = {
-                claimed: Mux(given, room >= need + claimed - 1, room >= need + claimed) for claimed in (0, final, need)
-            }
+            change = Mux(given, Mux(ending, 1 - final, 1 - need), Mux(ending, -final, -need))
             m.d.comb += given.eq(queue.o.valid & queue.o.ready)
-            m.d.sync += [
-                room.eq(room + given - claim),
-                enough.eq(Mux(start, Mux(ending, after[final], after[need]), after[0])),
-            ]
-            grants.append(enough)
+            m.d.sync += room.eq(room + Mux(start, change, given))
+            grants.append(room >= 0)
         m.d.comb += feeder.grant.eq(Cat(grants).all())
         return m
 

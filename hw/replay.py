@@ -178,7 +178,7 @@ class ReplayBuffer(wiring.Component):
         full, some = Signal(), Signal()
         word = Signal(range(p.words))
         wrote, freed, again, less = Signal(), Signal(), Signal(), Signal()
-        begin, end = Signal(init=1), Signal(init=p.words == 1)
+        begin, end, ended = Signal(init=1), Signal(init=p.words == 1), Signal()
         # After a play that is not the last its words are all there again; a play of one word leaves as many as before.
         replayed = Signal() if p.words > 1 else Const(0)
         stored = LateCount(m, "stored", p.depth, wrote, freed)
@@ -215,6 +215,11 @@ class ReplayBuffer(wiring.Component):
                 end.eq(Mux(end, p.words == 1, word == p.words - 2)),
                 issued.eq(Mux(end & ~self.advance, base, issued + 1)),
             ]
-        with m.If(freed & end):
-            m.d.sync += base.eq(issued + 1)
+        # A frame of one word is where it is issued from.
+        if p.words == 1:
+            m.d.comb += base.eq(issued)
+        else:
+            m.d.sync += ended.eq(freed & end)
+            with m.If(ended):
+                m.d.sync += base.eq(issued)
         return m

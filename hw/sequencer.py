@@ -129,8 +129,10 @@ class Sequencer(wiring.Component):
                     if p.passes > 2:
                         m.d.sync += final.eq(~final & (turn == p.passes - 2))
         if len(plays) == 1:
-            with m.If(self.step & self.end & self.final):
-                m.d.sync += self.address.eq(0)
+            # After the last word of a power of two the address is 0 by itself.
+            if p.addresses & (p.addresses - 1):
+                with m.If(self.step & self.end & self.final):
+                    m.d.sync += self.address.eq(0)
             return m
 
         # Where the weights of the next play begin: in this pass's block or the next one's.

@@ -116,10 +116,10 @@ def engine_parts(
     else:
         for count, width, deep, style in shape.tables:
             parts.append(table_part(fabric, width, deep, in_block(width, deep, style), count=count))
-    room, address = depth.bit_length(), bits_of(shape.feeder.sequencer.addresses)
+    room, address = (depth - array.groups).bit_length(), bits_of(shape.feeder.sequencer.addresses)
     unit = shape.units[0]
     delay = 0 if unit is None else (unit.bits if unit.kind == "threshold" else 1)
-    # Room in the queue and whether it is enough; the end of a position beside the units; whose turn it is.
+    # Room in the queue, with its sign; the end of a position beside the units; whose turn it is.
     ffs = rows * (room + 1 + (delay if last else 0)) + bits_of(rows)
     if array.pass_words > 1:
         # Claims are counted a cycle late.

@@ -56,9 +56,7 @@ def _replay(p: ReplayParameters, fabric: str) -> list[Part]:
         # What has come and what is left are the same, and a frame's start is never returned to.
         kind, features = "replay.once", {"one": 1, "filled": filled, "word": word}
     elif p.words > 1:
-        ffs += pointer + level + 2
-    else:
-        ffs += pointer
+        ffs += pointer + level + 3
     return [Part(kind, ffs, features=features), memory_part(fabric, p.simd * p.bits, p.depth)]
 
 
