@@ -12,6 +12,7 @@ import numpy as np
 from signfold.sw.compile.activation import SIGN, Activation, rounding, scaled_sign
 from signfold.sw.compile.checkpoint import StoredModel
 from signfold.sw.compile.copies import copy_sums
+from signfold.sw.compile.entries import EntryReader
 from signfold.sw.compile.float_layers import (
     AveragePooling,
     BatchNorm,
@@ -24,7 +25,6 @@ from signfold.sw.compile.float_layers import (
 from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.compile.linear_layers import FloatConv, FloatDense, LinearLayer
 from signfold.sw.compile.refusals import KINDS, refuse, refuse_choices, refuse_weights
-from signfold.sw.compile.window import Window
 from signfold.sw.errors import CheckpointError, CompileError, NetworkError
 from signfold.sw.network import InputType
 from signfold.sw.network.types import is_int, shown
@@ -40,8 +40,6 @@ _SHIFT_NORM = {"weight": "weight", "beta": "bias", "mean": "running_mean", "devi
 _METHODS = {2: ("sign", "stochastic", "bitwise", "libra", "wsd"), 3: ("ternary", "bitwise", "ternary-connect")}
 #: What may multiply weights.
 _SCALES = ("channel", "layer", "shift", "trained", "range")
-#: Tensors that only training reads.
-_TRAINING_ONLY = ("shift",)
 
 
 def import_model(model: StoredModel) -> FloatNetwork:
@@ -73,11 +71,11 @@ def _input(entry: object) -> InputType:
         raise CheckpointError(f"model: {cause}") from None
 
 
-class _LayerReader:
+class _LayerReader(EntryReader):
     """Turns layer entries into layers, taking each tensor once."""
 
     def __init__(self, tensors: Mapping[str, np.ndarray]) -> None:
-        self._tensors = dict(tensors)
+        super().__init__(tensors)
         self._names: set[str] = set()
         self._last = "input"
         self._norm_before: BatchNorm | None = None  # waits for the activation after it
@@ -122,28 +120,28 @@ class _LayerReader:
     def _layer(self, name: str, kind: object, entry: Mapping[str, object]) -> FloatLayer:
         match kind:
             case "input_threshold":
-                return PixelThresholds(name, self._thresholds(name, entry.get("thresholds")))
+                return PixelThresholds(name, self.thresholds(name, entry.get("thresholds")))
             case "input_codes":
-                return PixelCodes(name, *(self._numbers(name, what, entry.get(what)) for what in ("mean", "std")))
+                return PixelCodes(name, *(self.numbers(name, what, entry.get(what)) for what in ("mean", "std")))
             case "dense":
-                shape = self._sizes(name, entry, "out", "in")
+                shape = self.sizes(name, entry, "out", "in")
                 return FloatDense(name, **self._weights(name, shape, entry.get("weights")))
             case "conv":
                 return self._conv(name, entry)
             case "maxpool" | "avgpool":
                 kinds = {"maxpool": MaxPooling, "avgpool": AveragePooling}
-                return kinds[kind](name, self._window(name, entry))
+                return kinds[kind](name, self.window(name, entry))
             case "batchnorm_sign" | "batchnorm_quant" | "batchnorm":
                 return self._norm(name, self._activation(name, kind.removeprefix("batchnorm"), entry), entry)
             case "sign" | "quant":
                 return self._activate(name, self._activation(name, f"_{kind}", entry), entry)
             case "scale":
-                return CommonScale(name, self._take(name, "log_scale", ()))
+                return CommonScale(name, self.take(name, "log_scale", ()))
         raise CheckpointError(f"layer {shown(name)}: kind {shown(kind)} is not known to this compiler")
 
     def _conv(self, name: str, entry: Mapping[str, object]) -> FloatConv:
-        window, groups, pad = self._window(name, entry), entry.get("groups"), entry.get("pad")
-        channels, inputs = self._sizes(name, entry, "out", "in")
+        window, groups, pad = self.window(name, entry), entry.get("groups"), entry.get("pad")
+        channels, inputs = self.sizes(name, entry, "out", "in")
         if not is_int(groups) or groups < 1 or inputs % groups:
             raise CheckpointError(
                 f"layer {shown(name)}: groups must divide the {inputs} channels in, not {shown(groups)}"
@@ -162,10 +160,10 @@ class _LayerReader:
                 eps = entry.get("eps")
                 if not isinstance(eps, (int, float)) or isinstance(eps, bool) or abs(eps) > 1e38:
                     raise CheckpointError(f"layer {shown(name)}: eps must be a number, not {shown(eps)}")
-                arrays = {ours: self._take(name, theirs, None) for ours, theirs in _NORM.items()}
+                arrays = {ours: self.take(name, theirs, None) for ours, theirs in _NORM.items()}
                 return BatchNorm(name, **arrays, eps=float(eps), activation=activation, shift=shift)
             case "shift":
-                arrays = {ours: self._take(name, theirs, None) for ours, theirs in _SHIFT_NORM.items()}
+                arrays = {ours: self.take(name, theirs, None) for ours, theirs in _SHIFT_NORM.items()}
                 return BatchNorm.by_shift(name, **arrays, activation=activation, shift=shift)
         raise CheckpointError(f"layer {shown(name)}: norm must be 'batch' or 'shift', not {shown(entry['norm'])}")
 
@@ -188,7 +186,7 @@ class _LayerReader:
             case None:
                 return SIGN
             case "trained":
-                return scaled_sign(name, float(self._take(name, "scale", (1,))[0]))
+                return scaled_sign(name, float(self.take(name, "scale", (1,))[0]))
         raise CheckpointError(f"layer {shown(name)}: scale must be 'trained', not {shown(entry['scale'])}")
 
     def _offset(self, name: str, entry: Mapping[str, object]) -> np.ndarray | None:
@@ -197,29 +195,10 @@ class _LayerReader:
             case None:
                 return None
             case "static":
-                return self._take(name, "offset", None)
+                # What training made the offset of.
+                self.drop(name, "shift")
+                return self.take(name, "offset", None)
         raise CheckpointError(f"layer {shown(name)}: shift must be 'static' or 'se', not {shown(entry['shift'])}")
-
-    def finish(self) -> None:
-        """Refuse tensors that no layer took."""
-        layers = {f"model.{name}." for name in self._names}
-        for tensor in sorted(self._tensors):
-            layer, _, parameter = tensor.rpartition(".")
-            if f"{layer}." not in layers or parameter not in _TRAINING_ONLY:
-                raise CheckpointError(f"tensor {shown(tensor)} belongs to no layer")
-
-    @staticmethod
-    def _sizes(name: str, entry: Mapping[str, object], *keys: str) -> tuple[int, ...]:
-        sizes = tuple(entry.get(key) for key in keys)
-        if not all(is_int(size) and size > 0 for size in sizes):
-            raise CheckpointError(
-                f"layer {shown(name)}: {' and '.join(reversed(keys))} must be positive, not {shown(sizes[::-1])}"
-            )
-        return sizes
-
-    @staticmethod
-    def _window(name: str, entry: Mapping[str, object]) -> Window:
-        return Window.checked(name, entry.get("kernel"), entry.get("stride"), entry.get("padding"))
 
     def _weights(self, layer: str, shape: tuple[int, ...], entry: object) -> dict[str, object]:
         """Return latent weights, their levels, their codes where training stored them, and their scale."""
@@ -240,44 +219,16 @@ class _LayerReader:
                 f"layer {shown(layer)}: the scale of weights must be one of {', '.join(map(repr, _SCALES))}, not "
                 f"{shown(scale)}"
             )
+        if entry.get("method") == "wsd":
+            # What training moves the latents by before it takes their signs.
+            self.drop(layer, "shift")
         signs = levels == 2 and entry.get("method", "sign") == "sign"
         return {
             "levels": levels,
-            "codes": None if signs else self._take(layer, "codes", shape, np.uint8),
-            "scale": None if scale is None else self._take(layer, "scale", None),
-            "weights": self._take(layer, "weight", shape),
+            "codes": None if signs else self.take(layer, "codes", shape, np.uint8),
+            "scale": None if scale is None else self.take(layer, "scale", None),
+            "weights": self.take(layer, "weight", shape),
         }
-
-    def _take(self, layer: str, parameter: str, shape: tuple[int, ...] | None, dtype: type = np.float32) -> np.ndarray:
-        """Return a layer's tensor; `shape` None allows any vector."""
-        name = f"model.{layer}.{parameter}"
-        tensor = self._tensors.pop(name, None)
-        if tensor is None:
-            raise CheckpointError(f"layer {shown(layer)}: tensor {shown(name)} is missing")
-        fits = tensor.ndim == 1 and tensor.size > 0 if shape is None else tensor.shape == shape
-        if tensor.dtype != dtype or not fits:
-            wanted = "[channels]" if shape is None else list(shape)
-            raise CheckpointError(
-                f"layer {shown(layer)}: tensor {shown(name)} must be {np.dtype(dtype)} {wanted}, not {tensor.dtype} "
-                f"{list(tensor.shape)}"
-            )
-        return tensor
-
-    @staticmethod
-    def _numbers(layer: str, what: str, values: object) -> np.ndarray:
-        good = isinstance(values, list) and values
-        if not good or not all(
-            isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) < 1e38 for v in values
-        ):
-            raise CheckpointError(f"layer {shown(layer)}: {what} must be a list of numbers, not {shown(values)}")
-        return np.array(values, np.float32)
-
-    @staticmethod
-    def _thresholds(layer: str, values: object) -> np.ndarray:
-        good = isinstance(values, list) and values and all(is_int(value) and abs(value) < 1 << 31 for value in values)
-        if not good:
-            raise CheckpointError(f"layer {shown(layer)}: thresholds must be a list of integers, not {shown(values)}")
-        return np.array(values, np.int64)
 
 
 def _is_activated(later: Sequence[Mapping[str, object]]) -> bool:
