@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from signfold.sw import zoo
+from signfold.sw.cli.layers_table import is_topology, render, summarize_run, summarize_topology
 from signfold.sw.cli.output import emit, print_lines
 from signfold.sw.network.summary import summarize
 
@@ -16,10 +17,26 @@ __all__ = ["info"]
 
 
 def info(
-    network: Annotated[str, typer.Argument(metavar="NETWORK", help="network file, or name of a shipped network")],
+    network: Annotated[
+        str,
+        typer.Argument(
+            metavar="NETWORK", help="network file, name of a shipped network, run folder, or topology (name or steps)"
+        ),
+    ],
+    shape: Annotated[str, typer.Option(help="of a topology: shape of a picture")] = "3x32x32",
+    classes: Annotated[int, typer.Option(help="of a topology: classes", min=1)] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
-    """Show a network's layers, widths, threshold statistics, metadata and content hash."""
+    """Show a network's layers, widths, threshold statistics, metadata and content hash.
+
+    Of a run or a topology: each layer's shape, bits, parameters and products, and how many of these are binary.
+    """
+    trained = summarize_run(network)
+    if trained is None and network not in zoo.names() and is_topology(network):
+        trained = summarize_topology(network, shape, classes)
+    if trained is not None:
+        emit(trained, as_json=as_json, render=lambda output: render(output, trained))
+        return
     summary = summarize(zoo.load(network))
     emit(summary, as_json=as_json, render=lambda output: _render(output, summary))
 
