@@ -19,7 +19,9 @@ def issue_loops(engine: Any) -> WalkParameters:
     """
     programs = [layer.issue(base, 0) for layer, base in zip(engine.layers, engine.weight_bases, strict=True)]
     address = max(memory.address_width for memory in engine.memories)
-    weights = max(1, (engine.weight_tables[0].depth - 1).bit_length())
+    # Of the tables no more than their depth is asked: making them takes long.
+    depth = engine.weight_bases[-1] + engine.layers[-1].engine.feeder.sequencer.addresses
+    weights = max(1, (depth - 1).bit_length())
     return _walk(programs, (address, weights), any(layer.padded for layer in engine.layers))
 
 
