@@ -140,6 +140,9 @@ class _Builder:
         entry |= self._window(name, step) | {"pad": pads[self._style.pad] if step.padding else "zero"}
         entry |= {"groups": 1 if step.channels is not None else incoming}
         if self._style.k_map and self._index and not last:
+            # Such a convolution takes the sign itself, as it wants the magnitudes too.
+            norm = next(each for each in reversed(self._layers) if each["kind"].startswith("batchnorm"))
+            norm["kind"] = "batchnorm"
             entry |= {"k_map": True}
         self._layers.append(entry | self._weights(last))
         self._shape = (entry["out"], *self._shape[1:])

@@ -62,6 +62,11 @@ class Graph:
         pad = pads[self.style.pad] if padding and high is not None else "zero"
         entry = {"in": incoming, "out": channels} | self._window(kernel, stride, padding) | {"pad": pad, "groups": 1}
         if self.style.k_map and weights is None:
+            # Such a convolution takes the sign itself, as it wants the magnitudes too.
+            read = next(each for each in self.layers if each.get("name") == source)
+            if read["kind"] != "batchnorm_sign":
+                raise ValueError(f"k_map is True, allowed where {name} reads a batch normalization's signs, not {source}")
+            read["kind"] = "batchnorm"
             entry["k_map"] = True
         entry |= self.style.weight_entry(weights or self.style.weights)
         return self._add("conv", name, entry, source, (channels, *self._slide(name, source, kernel, stride, padding)))
