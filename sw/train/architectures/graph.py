@@ -65,7 +65,7 @@ class Graph:
             # Such a convolution takes the sign itself, as it wants the magnitudes too.
             read = next(each for each in self.layers if each.get("name") == source)
             if read["kind"] != "batchnorm_sign":
-                raise ValueError(f"k_map is True, allowed where {name} reads a batch normalization's signs, not {source}")
+                raise ValueError(f"k_map is True, allowed where {name} reads a norm's signs, not {source}")
             read["kind"] = "batchnorm"
             entry["k_map"] = True
         entry |= self.style.weight_entry(weights or self.style.weights)
