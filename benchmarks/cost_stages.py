@@ -27,6 +27,8 @@ CACHE = Path("build/cost/stages.jsonl")
 FITTED, KNOWN = Path("sw/cost/stages.json"), Path("sw/cost/coefficients.json")
 #: LUTs below which an error counts in parts of this.
 _FLOOR = 30.0
+# Memories that are loaded lie in SPRAM.
+synthesis.SCRIPTS["ice40"] += " -spram"
 
 
 def measure(kinds, fabrics, numbers) -> None:
@@ -40,7 +42,11 @@ def measure(kinds, fabrics, numbers) -> None:
         if known.get((kind, number, fabric), {}).get("key") == key:
             continue
         entry = {"key": key, "kind": kind, "number": number, "fabric": fabric}
-        entry["counts"] = synthesis.synthesize([text], fabric)[0]
+        try:
+            entry["counts"] = synthesis.synthesize([text], fabric)[0]
+        except RuntimeError as error:
+            print(kind, number, fabric, str(error)[-200:])
+            continue
         with CACHE.open("a") as file:
             file.write(json.dumps(entry) + "\n")
 

@@ -3,8 +3,8 @@
     python benchmarks/mixed.py                              # conv-mnist at 900 cycles a frame on ECP5
     python benchmarks/mixed.py --cycles 2000 --docs docs/planning.md
 
-The planner chooses the smallest plan of arrays alone, of hardwired layers alone (of any size) and of all styles, for the
-same cycles; each is generated, simulated over a few frames against the golden model with its predicted cycles, and
+The planner chooses the smallest plan of arrays alone, of hardwired layers alone (of any size) and of all styles, for
+the same cycles; each is generated, simulated over a few frames against the golden model with its predicted cycles, and
 synthesized as `benchmarks/counting.py` does. Where a style cannot reach the speed, the refusal stands in its place.
 """
 
@@ -19,7 +19,7 @@ from signfold.sim.random_network import random_frames
 from signfold.sim.simulate import Options, simulate
 from signfold.sw import zoo
 from signfold.sw.errors import PlanError
-from signfold.sw.generate import write
+from signfold.sw.generate import generate
 from signfold.sw.planner.planner import Planner
 
 STYLES = {
@@ -42,15 +42,16 @@ def measure(name: str, fabric: str, cycles: int, title: str, folder: Path, frame
     except PlanError as error:
         return {"styles": title, "refused": str(error)}
     (folder / "plan.toml").write_text(planned.plan.to_toml())
-    artefacts = write(network, planned.plan, folder / "design")
+    artefacts = generate(network, planned.plan, folder / "design")
     kinds = "".join("S" if p.shares else p.style[0].upper() for p in planned.plan.layers)
     row = {"styles": title, "layers": kinds, "interval": planned.interval}
     row |= {"predicted": round(planned.cost.luts), "predicted_ffs": round(planned.cost.ffs)}
     if frames:
         codes = random_frames(np.random.default_rng(0), network, frames)
-        report = simulate(artefacts, codes, Options(build=folder / "native"))
+        report = simulate(artefacts, codes, Options(build=folder / "native", memory=artefacts.folder))
         row |= {"frames": frames, "interval": report.interval or row["interval"]}
-    done = synthesize(artefacts.verilog.read_text(), fabric, folder / "synthesis")
+    memories = {path.name: path.read_bytes() for path in artefacts.folder.glob("*.mem")}
+    done = synthesize(artefacts.verilog.read_text(), fabric, folder / "synthesis", memories=memories)
     counts = done.counts
     return row | {"luts": counts.luts, "ffs": counts.ffs, "brams": counts.block_rams, "seconds": done.seconds}
 

@@ -9,6 +9,7 @@ from signfold.hw.engine import EngineParameters
 from signfold.hw.fabric import find_fabric
 from signfold.hw.feeder import FeederParameters
 from signfold.hw.gearbox import gearboxes
+from signfold.hw.hardwired import HardwiredParameters
 from signfold.hw.image import border_classes
 from signfold.hw.lane_engine import LaneEngineParameters
 from signfold.hw.planes import PlaneParameters
@@ -24,7 +25,7 @@ from signfold.sw.layers import network_layers
 from signfold.sw.lower import lower
 from signfold.sw.network import Network
 from signfold.sw.plan import LayerPlan, Plan
-from signfold.sw.planner.hardwired import LARGEST, HardwiredLayer
+from signfold.sw.planner.hardwired import LARGEST, HardwiredLayer, hardwired_layers
 
 __all__ = ["Chain", "Group"]
 
@@ -158,12 +159,16 @@ class Chain:
     def _scores(self) -> Cost:
         return self.cost(self.config.scores)
 
+    @cached_property
+    def _logic(self) -> dict[int, HardwiredParameters]:
+        return hardwired_layers(self.network, self.model.fabric, self.largest)
+
     def _hardwired(self, index: int) -> HardwiredLayer:
-        return HardwiredLayer(self.network, index, self.model, self.fabric, self.clock_mhz)
+        return HardwiredLayer(self._logic[index], self.model, self.fabric, self.clock_mhz)
 
     def hardwired_choices(self, index: int) -> Iterator[LayerPlan]:
         """Yield the ways to run a layer as logic; none for one of too many weights."""
-        if self.weights(index) <= self.largest:
+        if index in self._logic:
             yield from self.hardwired(index).choices()
 
     def weights(self, index: int) -> int:

@@ -12,7 +12,7 @@ from signfold.sw.lower import lower
 from signfold.sw.network import Conv, Network
 from signfold.sw.plan import LayerPlan, Plan
 
-__all__ = ["LARGEST", "HardwiredLayer", "adder_stages"]
+__all__ = ["LARGEST", "HardwiredLayer", "adder_stages", "hardwired_layers"]
 
 #: Weights of the largest layer that is considered as logic. It takes most of a table a weight, whatever its speed, so
 #: that larger ones fit no FPGA that we build for; the search for their additions would take seconds.
@@ -21,15 +21,27 @@ LARGEST = 1 << 15
 _LEVELS, _DELAYS = 2.0, (1.9, 1.5)
 
 
+def hardwired_layers(network: Network, fabric: str, largest: int = LARGEST) -> dict[int, HardwiredParameters]:
+    """Return the layers of a network of at most so many weights as logic, by number; widths are any."""
+    layers, plans = network_layers(network), []
+    for layer in layers.planned:
+        node = layer.node
+        # A convolution takes a position a beat.
+        simd = network.types[node.input].shape[0] if isinstance(node, Conv) else 1
+        small = node.weights.size <= largest
+        plans.append(LayerPlan(simd=simd, style="hardwired") if small else LayerPlan(1, 1))
+    config = lower(network, Plan(tuple(plans), 1, fabric), slack=False)
+    planned = [stage for stage, layer in zip(config.layers, layers.layers, strict=True) if layer.planned]
+    return {index: stage for index, stage in enumerate(planned) if isinstance(stage, HardwiredParameters)}
+
+
 class HardwiredLayer:
     """A layer of a network as logic.
 
     Parameters
     ----------
-    network : Network
-        The network.
-    index : int
-        Number of the layer, one of at most `LARGEST` weights.
+    stage : HardwiredParameters
+        The layer, of any widths.
     model : CostModel
         What things take.
     fabric : Fabric
@@ -38,16 +50,7 @@ class HardwiredLayer:
         Clock that additions are pipelined for; by default they have one register.
     """
 
-    def __init__(self, network: Network, index: int, model: CostModel, fabric: Fabric, clock_mhz: float | None = None):
-        layers = network_layers(network)
-        node = layers.planned[index].node
-        plans = [LayerPlan(1, 1)] * len(layers.planned)
-        # A convolution takes a position a beat.
-        simd = network.types[node.input].shape[0] if isinstance(node, Conv) else 1
-        plans[index] = LayerPlan(simd=simd, style="hardwired")
-        config = lower(network, Plan(tuple(plans), 1, model.fabric), slack=False)
-        name = f"l{next(k for k, layer in enumerate(layers.layers) if layer.node is node)}"
-        stage = next(stage for stage in config.layers if getattr(stage, "name", None) == name)
+    def __init__(self, stage: HardwiredParameters, model: CostModel, fabric: Fabric, clock_mhz: float | None = None):
         self.stages = adder_stages(stage.graph.depth, fabric, clock_mhz)
         self.base: HardwiredParameters = replace(stage, stages=self.stages)
         self._model = model

@@ -220,17 +220,22 @@ class Search:
     def _share(self, phase: int, cycles: int, limits: Limits, behind) -> None:
         """Add plans with shared engines, where all before the last of them works in `phase` cycles."""
         count = len(self.layers)
+        fitting = [
+            [one for one in found if one.interval <= phase and one.inner + phase <= cycles] for found in self.shared
+        ]
+        if not any(fitting):
+            return
         states: list[dict[int, list[End]]] = [defaultdict(list) for _ in range(count + 1)]
         states[0] |= self._entries(phase)
-        for index in range(count):
+        for index in range(max(k for k, found in enumerate(fitting) if found) + 1):
+            if not states[index]:
+                continue
             now = {(lanes, 0): prune(found, limits) for lanes, found in states[index].items()}
             for width, outs in self._groups(index, phase).items():
                 entering = self._before(index, width, now, phase, limits)
                 _append(entering, outs, states[index + 1])
             by_width: dict[int, list[End]] = {}
-            for candidate in self.shared[index]:
-                if candidate.interval > phase or candidate.inner + phase > cycles:
-                    continue
+            for candidate in fitting[index]:
                 if candidate.lanes_in not in by_width:
                     by_width[candidate.lanes_in] = self._before(index, candidate.lanes_in, now, phase, limits)
                 for end in by_width[candidate.lanes_in]:

@@ -150,7 +150,8 @@ def test_refusals_say_what_would_do():
         Planner(mlp(4, 2), "plain")
 
 
-def test_a_layer_that_bounds_the_cycles_is_named():
+def test_a_layer_that_bounds_the_cycles_is_named(monkeypatch):
+    monkeypatch.setattr(candidates_module, "_MORE_ROWS", 8)
     network = zoo.load("conv-mnist")
     planner = Planner(network, "ecp5")
     index, fewest = planner.search.slowest_layer()

@@ -163,17 +163,18 @@ def test_plans_of_all_styles_compute_the_network_in_the_cycles_that_were_asked_f
 
 
 def test_a_budget_too_small_for_an_engine_a_layer_gets_a_shared_one():
-    network = zoo.load("digits")
-    limits = {}
-    for styles in (("array",), ("array", "shared")):
-        planner = Planner(network, "ice40", styles=styles)
-        limits[styles] = planner.smallest(planner.search.slowest)
-    alone, shared = limits.values()
-    assert area(shared.cost) < area(alone.cost)
-    assert any(layer.shares for layer in shared.plan.layers)
-    planner = Planner(network, "ice40", styles=("array", "shared"))
-    tight = planner.limits((area(alone.cost) + area(shared.cost)) / 2)
-    assert any(layer.shares for layer in planner.fastest(tight).plan.layers)
+    network = zoo.load("sfc-mnist")
+    # An iCEBreaker's: 90 % of its logic cells, its block RAMs and large RAMs.
+    budget = 4752, 30, 4
+    alone = Planner(network, "ice40", hosted=True, lanes=1)
+    with pytest.raises(PlanError, match=r"^no plan fits: [\d,]+ logic cells with 30 block RAMs are needed, or "):
+        alone.fastest(alone.limits(*budget))
+    planner = Planner(network, "ice40", hosted=True, lanes=1, styles=("array", "shared"))
+    planned = planner.fastest(planner.limits(*budget))
+    assert any(layer.shares for layer in planned.plan.layers) and 0 < planned.cost.sprams <= 4
+    smallest = [one.search.best(one.search.slowest, one.limits()) for one in (alone, planner)]
+    weights = [planner.limits().weigh(solution.cost) for solution in smallest]
+    assert weights[1] < weights[0]
 
 
 def test_a_fast_layer_of_many_positions_is_hardwired():
@@ -182,7 +183,7 @@ def test_a_fast_layer_of_many_positions_is_hardwired():
     found = planner.search.best(1800, planner.limits())
     assert found.plan.layers[0].style == "hardwired"
     alone = Planner(network, "ecp5").search.best(1800, Limits())
-    assert alone is None or area(found.cost) < 0.8 * area(alone.cost)
+    assert area(found.cost) < 0.8 * area(alone.cost)
 
 
 def test_refusals_name_the_layer_and_what_would_do():
@@ -200,7 +201,7 @@ def test_refusals_name_the_layer_and_what_would_do():
         planner.fastest(planner.limits(300))
 
 
-@pytest.mark.parametrize("network", ["sfc-mnist", "conv-mnist"])
+@pytest.mark.parametrize("network", ["sfc-mnist", pytest.param("conv-mnist", marks=pytest.mark.sweep)])
 def test_shipped_networks_fit_the_icebreaker(network, tmp_path):
     out = tmp_path / "plan.toml"
     result = CliRunner().invoke(app, ["plan", network, "--board", "icebreaker", "--styles", "shared", "-o", str(out)])
