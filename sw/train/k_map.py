@@ -16,7 +16,7 @@ __all__ = ["KMapConv", "magnitudes"]
 def magnitudes(
     x: torch.Tensor, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int, int, int]
 ) -> torch.Tensor:
-    """Return K = A * k, A the mean |x| over channels, k the mean over the window (XNOR-Net, arXiv:1603.05279, eq. 11).
+    """Return K = A * k, A the mean |x| over channels, k the mean over the window (XNOR-Net, arXiv:1603.05279).
 
     Parameters
     ----------
@@ -69,6 +69,8 @@ class KMapConv(BinaryConv):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return products [n, out, height, width] of real inputs [n, in, height, width]."""
-        estimator = self.estimator if self.training else self.estimator.deterministic()
-        bits = estimator.apply(x, self._generator)
+        if self.training and self._choices.activations_as != "quantized":
+            bits = x.tanh() if self._choices.activations_as == "tanh" else x.clamp(-1.0, 1.0)
+        else:
+            bits = (self.estimator if self.training else self.estimator.deterministic()).apply(x, self._generator)
         return super().forward(bits) * magnitudes(x.detach(), self._kernel, self._stride, self._padding)

@@ -65,7 +65,7 @@ class Concat(nn.Module):
 class Subsample(nn.Module):
     """Every so many rows and columns, and channels of zeros at the end: a shortcut without weights.
 
-    Option A of the CIFAR networks of He et al. (arXiv:1512.03385, section 4.2).
+    Option A of the CIFAR networks of He et al. (arXiv:1512.03385).
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ __all__ = ["Clipped", "Identity", "SigmoidScaled", "binary_sign"]
 
 @dataclass(frozen=True)
 class Identity(Estimator):
-    """The gradient passes unchanged, "as if it had been the identity" (arXiv:1308.3432, section 4)."""
+    """The gradient passes unchanged, "as if it had been the identity" (arXiv:1308.3432)."""
 
     def backward(self, x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
         """Return the gradient."""
@@ -22,7 +22,7 @@ class Identity(Estimator):
 
 @dataclass(frozen=True)
 class SigmoidScaled(Estimator):
-    """The gradient times the sigmoid's derivative, s(x)(1 - s(x)): the variant of arXiv:1308.3432, section 4."""
+    """The gradient times the sigmoid's derivative, s(x)(1 - s(x)): the variant of arXiv:1308.3432."""
 
     def backward(self, x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
         """Return gradient * s(x) * (1 - s(x))."""

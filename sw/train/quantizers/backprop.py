@@ -44,7 +44,7 @@ class _Conv(torch.autograd.Function):
 
 
 def linear_by_rounded(x: torch.Tensor, weights: torch.Tensor, rounded: torch.Tensor) -> torch.Tensor:
-    """Multiply by weights; their gradient is taken with other inputs (Lin et al., arXiv:1510.03009, section 4).
+    """Multiply by weights; their gradient is taken with other inputs (Lin et al., arXiv:1510.03009).
 
     Parameters
     ----------

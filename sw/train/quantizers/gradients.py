@@ -10,7 +10,7 @@ __all__ = ["quantize_gradient", "rounded_gradient"]
 
 
 def rounded_gradient(gradient: torch.Tensor, bits: int, generator: torch.Generator) -> torch.Tensor:
-    """Round a gradient to k bits of each sample's range (DoReFa, arXiv:1606.06160, section 2.5).
+    """Round a gradient to k bits of each sample's range (DoReFa, arXiv:1606.06160).
 
     2M * (q(clip(d/(2M) + 1/2 + N, 0, 1)) - 1/2), M the largest |d| of the sample, q rounding to multiples of
     1/(2**k - 1), N noise, uniform over one such step about 0. A sample of zeros stays.

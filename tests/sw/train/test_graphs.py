@@ -228,3 +228,23 @@ def test_every_method_trains_and_goes_on_in_the_same_bits(name: str) -> None:
     with torch.no_grad():
         assert torch.equal(whole.eval()(codes), second.eval()(codes))
     assert torch.equal(drawn.get_state(), state)  # evaluation draws nothing
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_every_method_trains_in_bfloat16_and_in_stages(name: str) -> None:
+    style, choices = CHOICES[name]
+    shape, layers = describe((2, 6, 6), 8, parse_topology("4c3p1,p2,4c3p1,6"), 4, Style(**style))
+    codes = torch.randint(0, 256, (8, 2, 6, 6), dtype=torch.uint8, generator=generator(5))
+    network = BinaryNet(layers, generator(), shape=shape, method=Method(**choices), precision=torch.bfloat16)
+    for stage in ("quantized", "tanh", "real"):
+        network.enter(Method(**choices, weights_as=stage, activations_as=stage), 0.5)
+        network.zero_grad()
+        scores = network.train()(codes)
+        assert scores.dtype == torch.float32
+        scores.square().sum().backward()
+        assert all(torch.isfinite(each.grad).all() for each in network.parameters() if each.grad is not None)
+        assert all(getattr(network, each).weight.grad.abs().sum() > 0 for each in ("conv0", "conv1", "dense3"))
+    with torch.no_grad():
+        deployed = network.eval()(codes)
+        network.enter(Method(**choices), 0.5)
+        assert torch.equal(network(codes), deployed)  # stages are of training alone
