@@ -29,6 +29,10 @@ def compile(  # the name of the command
     score_bits: Annotated[
         int, typer.Option(help="width of scores where the head is an affine a class", min=8, max=62)
     ] = SCORE_BITS,
+    real_weights: Annotated[
+        int | None,
+        typer.Option(help="round real weights to so many bits", min=2, max=8, show_default="refuse them"),
+    ] = None,
     sample: Annotated[
         int,
         typer.Option(help="pictures to compare every code on with the trained model; 0: do not compare", min=0),
@@ -53,6 +57,7 @@ def compile(  # the name of the command
             score_bits=score_bits,
             sample=sample,
             data_dir=data_dir,
+            real_weights=real_weights,
             on_pass=status.update,
         )
     try:
@@ -91,6 +96,8 @@ def _render(output: Console, compilation: Compilation, out: Path) -> None:
         lines.append(f"scores               {what}{head['score_bits']} bits, {head['fraction']} fraction bits")
         if "frames" in head:
             lines.append(f"agreement            {head['agreement']:.4%} with the float head on {head['frames']} frames")
+    if "rounded" in report:
+        lines += _rounded(report["rounded"])
     if "float_model" in report:
         lines += _float_model(report["float_model"])
     accuracy = report["network"].get("accuracy")
@@ -100,6 +107,19 @@ def _render(output: Console, compilation: Compilation, out: Path) -> None:
         trained = "not recorded" if accuracy["float"] is None else f"{accuracy['float']:.4f}"
         lines.append(f"validation accuracy  {accuracy['integer']:.4f} (trained float model {trained})")
     print_lines(output, lines)
+
+
+def _rounded(rounded: dict[str, Any]) -> list[str]:
+    """Say which weights were rounded, and what that cost."""
+    lines = [
+        f"{entry['layer']!r:<20} real weights rounded to {entry['bits']} bits, by up to {entry['error']:.2%} of the "
+        f"channel's largest"
+        for entry in rounded["layers"]
+    ]
+    if "frames" in rounded:
+        same = rounded["frames"] - rounded["differing"]
+        lines.append(f"rounding             same class as before it on {same} of {rounded['frames']} frames")
+    return lines
 
 
 def _float_model(compared: dict[str, Any]) -> list[str]:

@@ -18,6 +18,7 @@ from signfold.sw.compile.fold import fold_body
 from signfold.sw.compile.frontend import import_model
 from signfold.sw.compile.head import add_head
 from signfold.sw.compile.how import describe_folds
+from signfold.sw.compile.real_weights import round_real_weights
 from signfold.sw.compile.report import head_report, layer_report
 from signfold.sw.compile.verify import verify_body, verify_head
 from signfold.sw.errors import DataError
@@ -83,6 +84,7 @@ def compile_run(
     score_bits: int = SCORE_BITS,
     sample: int = SAMPLE,
     data_dir: str | os.PathLike[str] | None = None,
+    real_weights: int | None = None,
     on_pass: Callable[[str], object] | None = None,
 ) -> Compilation:
     """Compile a training run.
@@ -106,6 +108,8 @@ def compile_run(
     data_dir : path, optional
         Folder of data sets. Without it, and without data in the usual place, accuracy is left out and the report says
         why.
+    real_weights : int, optional
+        Bits that real weights are rounded to, 2 to 8 (see `real_weights`); without it they are refused.
     on_pass : callable, optional
         Told what begins, in a few words.
 
@@ -118,7 +122,10 @@ def compile_run(
     """
     tell = on_pass or (lambda _: None)
     tell("read checkpoint")
-    model = read_model(run, epoch)
+    trained = model = read_model(run, epoch)
+    rounded: list[dict[str, object]] = []
+    if real_weights is not None:
+        model, rounded = round_real_weights(trained, real_weights)
     float_network = import_model(model)
     tell("fold and verify")
     network = compile_network(float_network, score_bits=score_bits)
@@ -137,10 +144,12 @@ def compile_run(
     metadata = {
         "name": name or _name(model.dataset, float_network),
         "dataset": model.dataset,
-        "checkpoint": {"epoch": model.epoch, "sha256": model.sha256},
+        "checkpoint": {"epoch": model.epoch, "sha256": trained.sha256},
         "training": model.training,
         "signfold": version("signfold"),
     }
+    if rounded:
+        metadata["real_weights"] = real_weights
     if accuracy is not None:
         metadata["accuracy"] = accuracy
     network = Network(network.input, network.nodes, network.output, metadata)
@@ -149,6 +158,10 @@ def compile_run(
     if integer is not None and sample and report["evaluator"] != FORMULA:
         tell("run the trained model")
         report["float_model"] = _agreement(model, float_network, network, frames, integer, sample)
+    if rounded:
+        report["rounded"] = {"layers": rounded}
+        if "float_model" in report:
+            report["rounded"] |= _cost(trained, frames, integer)
     return Compilation(network, report)
 
 
@@ -175,6 +188,14 @@ def _agreement(
         "sample": min(sample, len(frames)),
         "codes": compare_codes(float_network, network, trained, frames[:sample]),
     }
+
+
+def _cost(trained: StoredModel, frames: np.ndarray, integer: Accuracy) -> dict[str, object]:
+    """Count the frames that the network classifies otherwise than the model before its weights were rounded."""
+    from signfold.sw.compile.torch_front import TorchModel
+
+    classes = TorchModel(trained).classes(frames)
+    return {"frames": len(frames), "differing": int(np.count_nonzero(classes != integer.evaluation.classes))}
 
 
 def _report(

@@ -29,7 +29,7 @@ from signfold.sw.errors import CheckpointError, CompileError, NetworkError
 from signfold.sw.network import InputType
 from signfold.sw.network.types import is_int, shown
 
-__all__ = ["import_model"]
+__all__ = ["import_model", "read_input"]
 
 #: Parameters of batch normalization by the names of their tensors.
 _NORM = {"gamma": "weight", "beta": "bias", "mean": "running_mean", "variance": "running_var"}
@@ -59,10 +59,17 @@ def import_model(model: StoredModel) -> FloatNetwork:
     for position, entry in enumerate(entries):
         reader.read(position, entry, entries[position + 1 :])
     reader.finish()
-    return FloatNetwork(_input(model.description.get("input")), tuple(reader.layers))
+    return FloatNetwork(read_input(model.description.get("input")), tuple(reader.layers))
 
 
-def _input(entry: object) -> InputType:
+def read_input(entry: object) -> InputType:
+    """Read a model's ``input`` entry.
+
+    Raises
+    ------
+    CheckpointError
+        It says nothing possible.
+    """
     if not isinstance(entry, dict) or not isinstance(entry.get("shape"), list):
         raise CheckpointError(f"model: input must be an object with shape and bits, not {shown(entry)}")
     try:

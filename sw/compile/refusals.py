@@ -78,6 +78,10 @@ def refuse_weights(name: str, entry: Mapping[str, object]) -> None:
             "BinaryConnect of random signs is evaluated with its real weights; the nearest that compiles: the same "
             "trained and evaluated with signs (--weights 1)"
             if method == "stochastic"
-            else "the nearest that compiles: weights of up to 8 bits (--weights 8, --first-weights 8, --last-weights 8)"
+            else "the nearest that compiles: training with weights of up to 8 bits (--weights 8, --first-weights 8, "
+            "--last-weights 8)"
         )
-        raise CompileError(f"layer {shown(name)}: real weights (levels 0) do not compile: {how}")
+        raise CompileError(
+            f"layer {shown(name)}: real weights (levels 0) do not compile exactly: {how}; or rounding them now "
+            f"(compile --real-weights 8)"
+        )

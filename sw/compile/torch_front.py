@@ -12,9 +12,9 @@ from signfold.sw.compile.agreement import BLOCK
 from signfold.sw.compile.checkpoint import StoredModel, read_model
 from signfold.sw.compile.float32 import add_shift, evaluate_formula
 from signfold.sw.compile.float_layers import BatchNorm
-from signfold.sw.compile.frontend import import_model
+from signfold.sw.compile.frontend import import_model, read_input
 from signfold.sw.compile.rounding import FloatTrace
-from signfold.sw.errors import CheckpointError
+from signfold.sw.errors import CheckpointError, CompileError
 
 __all__ = ["NAME", "TorchModel", "evaluate_batch_norm", "float_classes"]
 
@@ -53,29 +53,36 @@ class TorchModel:
     Parameters
     ----------
     stored : StoredModel
-        The model as its run folder holds it.
+        The model as its run folder holds it, also one that does not compile: it has classes, but no codes to trace.
 
     Raises
     ------
-    CheckpointError, CompileError
-        It is a model that the compiler would refuse.
+    CheckpointError
+        It is damaged.
     """
 
     def __init__(self, stored: StoredModel) -> None:
         from signfold.sw.train.models import BinaryNet
 
-        self._network = import_model(stored)
-        pixels = self._network.input
-        self._model = BinaryNet(
-            stored.description["layers"], torch.Generator().manual_seed(0), shape=pixels.shape, bits=pixels.bits
-        )
-        self._model.load_state_dict(
-            {name.removeprefix("model."): torch.from_numpy(value.copy()) for name, value in stored.tensors.items()}
-        )
+        self._stored = stored
+        self._input = pixels = read_input(stored.description.get("input"))
+        layers = stored.description.get("layers")
+        tensors = {
+            name.removeprefix("model."): torch.from_numpy(value.copy()) for name, value in stored.tensors.items()
+        }
+        try:
+            import_model(stored)
+        except CompileError:
+            pass  # it may be one for training alone
+        try:
+            self._model = BinaryNet(layers, torch.Generator().manual_seed(0), shape=pixels.shape, bits=pixels.bits)
+            self._model.load_state_dict(tensors)
+        except (KeyError, TypeError, ValueError, RuntimeError) as cause:
+            raise CheckpointError(f"the model does not fit its description: {cause}") from None
         self._model.eval()
 
     def _codes(self, frames: np.ndarray) -> torch.Tensor:
-        wanted = self._network.input
+        wanted = self._input
         if frames[:1].size not in (0, wanted.elements):
             raise CheckpointError(f"the model takes {wanted.elements} pixels, but the frames have {frames[:1].size}")
         return torch.from_numpy(frames.reshape(len(frames), *wanted.shape).copy())
@@ -113,7 +120,7 @@ class TorchModel:
 
             return hook
 
-        for _, norm in self._network.hidden:
+        for _, norm in import_model(self._stored).hidden:
             hooks.append(self._model.get_submodule(norm.reads or norm.name).register_forward_pre_hook(watch(norm)))
             hooks.append(self._model.get_submodule(norm.name).register_forward_hook(listen(norm)))
         try:
@@ -147,7 +154,7 @@ def float_classes(run: str | os.PathLike[str], frames: np.ndarray, *, epoch: str
 
     Raises
     ------
-    CheckpointError, CompileError
-        The run cannot be read, or is of a model that the compiler would refuse, or takes other frames.
+    CheckpointError
+        The run cannot be read, or takes other frames.
     """
     return TorchModel(read_model(Path(run), epoch)).classes(frames)

@@ -256,12 +256,13 @@ REFUSED = [
     (layer("conv2", input="norm0"), "'conv2': it reads 'norm0', not 'norm1' before it", CHAIN),
     (
         layer("conv0", weights={"levels": 0, "method": "real"}),
-        "'conv0': real weights (levels 0) do not compile",
-        "weights of up to 8 bits (--weights 8",
+        "'conv0': real weights (levels 0) do not compile exactly",
+        "weights of up to 8 bits (--weights 8, --first-weights 8, --last-weights 8); or rounding them now (compile "
+        "--real-weights 8)",
     ),
     (
         layer("conv0", weights={"levels": 0, "method": "stochastic"}),
-        "'conv0': real weights (levels 0) do not compile: BinaryConnect of random signs",
+        "'conv0': real weights (levels 0) do not compile exactly: BinaryConnect of random signs",
         "trained and evaluated with signs (--weights 1)",
     ),
     (
