@@ -24,7 +24,7 @@ def mismatch(
     ] = None,
     pictures: Annotated[int, typer.Option(help="training pictures that the loss is of", min=2)] = 1000,
     coordinates: Annotated[int, typer.Option(help="weights a layer that are compared")] = 100,
-    step: Annotated[float, typer.Option(help="change of a weight, as a share of the layer's mean magnitude")] = 0.1,
+    step: Annotated[float, typer.Option(help="change of a weight, as a share of the layer's mean magnitude")] = 1.0,
     estimator: Annotated[str, typer.Option(help="coordinate or smoothed")] = "coordinate",
     samples: Annotated[int, typer.Option(help="random directions of 'smoothed'")] = 1000,
     seed: Annotated[int, typer.Option(help="of the choice of weights")] = 1,

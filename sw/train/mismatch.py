@@ -64,7 +64,8 @@ class MismatchEstimator:
     coordinates : int
         Weights a layer that are compared, drawn at random; all where a layer has fewer.
     step : float
-        h as a share of the layer's mean magnitude.
+        h as a share of the layer's mean magnitude. Sums of signs are integers, so that far smaller steps find few
+        pictures whose bits change, and differences that are mostly chance.
     estimator : str
         One of `ESTIMATORS`.
     samples : int
@@ -79,7 +80,7 @@ class MismatchEstimator:
     """
 
     coordinates: int = 100
-    step: float = 0.1
+    step: float = 1.0
     estimator: str = "coordinate"
     samples: int = 1000
     seed: int = 1

@@ -53,5 +53,10 @@ def measure_run(
         options = TrainingOptions.from_json(checkpoint.training)
     except ValueError as error:
         raise CheckpointError(f"{run}: {error}") from error
+    threads = torch.get_num_threads()
+    torch.set_num_threads(options.threads)
     frames, labels = (torch.from_numpy(part[:pictures].copy()) for part in load(checkpoint.dataset).split("train"))
-    return estimator.compute(model, draws, lambda scores: label_loss(options, scores, labels), frames, on_layer)
+    try:
+        return estimator.compute(model, draws, lambda scores: label_loss(options, scores, labels), frames, on_layer)
+    finally:
+        torch.set_num_threads(threads)

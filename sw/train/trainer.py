@@ -187,7 +187,9 @@ class Trainer:
     def _set_rate(self, share: float) -> float:
         """Set the learning rates of the next step, and return their factor."""
         options = self.options
-        done = len(self.history) + (share if options.decay.by == "step" else 0.0)
+        # A warm-up by whole epochs would begin with one at a rate of 0.
+        by_step = options.decay.by == "step" or len(self.history) < options.warmup
+        done = len(self.history) + (share if by_step else 0.0)
         progress = done / options.epochs
         within = stage_progress(options.progressive, progress)
         factor = rate(options.schedule, within, options.warmup / options.epochs, options.decay)

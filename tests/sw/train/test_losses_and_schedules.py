@@ -8,8 +8,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="training tests need signfold[train]")
 
 from signfold.sw.train.augmentation import epoch_frames  # noqa: E402
-from signfold.sw.train.losses import cross_entropy, squared_hinge  # noqa: E402
+from signfold.sw.train.choices import Decay, Progressive  # noqa: E402
+from signfold.sw.train.losses import bit_error, cross_entropy, distillation, squared_hinge  # noqa: E402
+from signfold.sw.train.method import Method  # noqa: E402
 from signfold.sw.train.schedules import SCHEDULES, rate  # noqa: E402
+from signfold.sw.train.stages import stage_method, stage_progress  # noqa: E402
 
 
 def test_squared_hinge_by_hand() -> None:
@@ -31,6 +34,30 @@ def test_cross_entropy_of_powers_of_two() -> None:
     assert cross_entropy(scores, torch.tensor([2])).item() < cross_entropy(scores, torch.tensor([0])).item()
 
 
+def test_smoothed_labels_by_hand() -> None:
+    scores = torch.log(torch.tensor([[1.0, 1.0, 2.0]]))
+    # The label has 1 - 0.3 + 0.1, each other class 0.1.
+    wanted = 0.8 * math.log(2) + 0.2 * math.log(4)
+    assert cross_entropy(scores, torch.tensor([2]), 0.3).item() == pytest.approx(wanted)
+
+
+def test_wrong_bits_are_counted_where_the_tanh_is_a_sign() -> None:
+    scores = torch.tensor([[40.0, -40.0, 40.0], [-40.0, -40.0, 0.0]])
+    assert bit_error(scores, torch.tensor([0, 1])).item() == (1 + 1.5) / 2
+    one = torch.tensor([[0.5]], requires_grad=True)
+    bit_error(one, torch.tensor([0])).backward()
+    assert one.grad.item() == pytest.approx(-(1 - math.tanh(0.5) ** 2) / 2)
+
+
+def test_a_student_that_scores_as_its_teacher_has_nothing_to_learn() -> None:
+    teacher = torch.log(torch.tensor([[1.0, 3.0]]))
+    assert distillation(teacher + 5, teacher, 2.0).item() == pytest.approx(0, abs=1e-6)
+    wanted = 0.25 * math.log(0.25 / 0.5) + 0.75 * math.log(0.75 / 0.5)
+    assert distillation(torch.zeros(1, 2), teacher, 1.0).item() == pytest.approx(wanted)
+    # Scores halved and the square of 2: the same divergence four times.
+    assert distillation(torch.zeros(1, 2), 2 * teacher, 2.0).item() == pytest.approx(4 * wanted)
+
+
 def test_rates_begin_at_one_and_fall_as_named() -> None:
     for schedule in SCHEDULES:
         assert rate(schedule, 0.0) == 1.0
@@ -41,6 +68,29 @@ def test_rates_begin_at_one_and_fall_as_named() -> None:
     assert rate("cosine", 0.999) < 1e-5
     assert rate("exponential", 0.5) == 1e-3**0.5
     assert [rate("step", at) for at in (0.49, 0.5, 0.75, 0.9)] == [1.0, 0.1, 0.1**2, 0.1**3]
+
+
+def test_numbers_of_a_schedule() -> None:
+    assert [rate("linear", at / 4) for at in range(4)] == [1.0, 0.75, 0.5, 0.25]
+    assert rate("linear", 0.5, decay=Decay(end=0.5)) == 0.75 and rate("cosine", 0.5, decay=Decay(end=0.5)) == 0.75
+    assert rate("exponential", 0.5, decay=Decay(end=0.25)) == 0.5
+    halves = Decay(factor=0.5, at=[0.25, 0.5])
+    assert [rate("step", at / 4, decay=halves) for at in range(4)] == [1.0, 0.5, 0.25, 0.25]
+    listed = Decay(factor=[0.5, 0.125], at=[0.25, 0.5])
+    assert [rate("step", at / 4, decay=listed) for at in range(4)] == [1.0, 0.5, 0.125, 0.125]
+    for wrong in ({"factor": [0.5]}, {"factor": 0.0}, {"at": [0.5, 0.25]}, {"end": 2.0}, {"by": "year"}):
+        with pytest.raises(ValueError, match=f"decay.{next(iter(wrong))} is"):
+            Decay(**wrong)
+
+
+def test_stages_binarize_activations_first_and_begin_the_schedule_anew() -> None:
+    progressive = Progressive(activations=0.25, weights=0.5, restart=True)
+    stages = [stage_method(Method(), progressive, at / 8) for at in range(8)]
+    assert [each.activations_as for each in stages] == ["real"] * 2 + ["quantized"] * 6
+    assert [each.weights_as for each in stages] == ["real"] * 4 + ["quantized"] * 4
+    assert [stage_progress(progressive, at / 8) for at in range(8)] == [0, 0.5, 0, 0.5, 0, 0.25, 0.5, 0.75]
+    assert stage_progress(Progressive(weights=0.5), 0.75) == 0.75
+    assert stage_method(Method(), Progressive(weights=0.5, form="tanh"), 0.0).weights_as == "tanh"
 
 
 def test_warm_up_rises_first_and_the_schedule_follows() -> None:

@@ -12,7 +12,9 @@ torch = pytest.importorskip("torch", reason="training tests need signfold[train]
 from signfold.sw.data import Dataset, load  # noqa: E402
 from signfold.sw.errors import CheckpointError  # noqa: E402
 from signfold.sw.train.checkpoint import read_checkpoint, write_checkpoint  # noqa: E402
+from signfold.sw.train.choices import Decay, Progressive  # noqa: E402
 from signfold.sw.train.loop import Trainer, train  # noqa: E402
+from signfold.sw.train.optimizer_choice import OptimizerChoice  # noqa: E402
 from signfold.sw.train.options import TrainingOptions  # noqa: E402
 
 
@@ -89,7 +91,19 @@ def stop_in_epoch(number: int):
     return on_step
 
 
-@pytest.mark.parametrize("changes", [{}, {"head": "batchnorm", "loss": "squared-hinge", "schedule": "exponential"}])
+BOP = {"binary_optimizer": OptimizerChoice("bop", lr=1e-2), "optimizer": OptimizerChoice("sgd", momentum=0.9)}
+SHIFTS = {"optimizer": OptimizerChoice("shift-adamax", scale="glorot"), "norm": "shift", "stochastic": True}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"head": "batchnorm", "loss": "squared-hinge", "schedule": "exponential", "decay": Decay(by="epoch")},
+        BOP | {"progressive": Progressive(activations=0.5, restart=True)},
+        SHIFTS,
+    ],
+)
 def test_continued_run_equals_a_straight_one(tmp_path, changes: dict) -> None:
     train(options(**changes), Stripes(), tmp_path / "straight")
     for number in (3, 5):
