@@ -80,7 +80,7 @@ def _solve(samples, parts, resource, features, known, near=None, known_cells=Non
         count = sample[4][resource]
         weight = 1 / max(count, _FLOOR[resource])
         # Whole accelerators are what it is for.
-        weight *= 2.0 if sample[0] in ACCELERATORS else 1.0
+        weight *= 4.0 if sample[0] in ACCELERATORS else 1.0
         wanted[row] = count * weight
         for part in own:
             if known is not None:

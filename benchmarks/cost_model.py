@@ -113,6 +113,7 @@ def main() -> None:
     parser.add_argument("--fabrics", nargs="*", default=FABRICS, choices=FABRICS)
     parser.add_argument("--components", type=int, default=40, help="of each kind and fabric")
     parser.add_argument("--accelerators", type=int, default=20, help="of each kind and fabric")
+    parser.add_argument("--first", type=int, default=0, help=f"collect: first accelerator; {CHECKED} for the check's")
     parser.add_argument("--docs", type=Path, help="check: also put the table between the marks in that page")
     parser.add_argument("--cached", action="store_true", help="check: only what has been synthesized before")
     parser.add_argument("--json", action="store_true", help="check: print the errors as JSON")
@@ -138,7 +139,7 @@ def main() -> None:
         components = [kind for kind in cost_samples.COMPONENTS if kind in kinds]
         accelerators = [kind for kind in cost_samples.ACCELERATORS if kind in kinds]
         wanted = wanted_samples(components, options.fabrics, options.components)
-        wanted += wanted_samples(accelerators, options.fabrics, options.accelerators)
+        wanted += wanted_samples(accelerators, options.fabrics, options.accelerators, options.first)
         measure(cache, wanted, console)
         return
     # What is there: collecting is a step of its own.

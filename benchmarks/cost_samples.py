@@ -9,6 +9,7 @@ from signfold.hw.array import ArrayParameters
 from signfold.hw.border import BorderClasses
 from signfold.hw.collector import CollectorParameters
 from signfold.hw.correction import CorrectionParameters
+from signfold.hw.engine import EngineParameters
 from signfold.hw.fabric import find_fabric
 from signfold.hw.feeder import FeederParameters
 from signfold.hw.gearbox import NarrowerParameters, WidenerParameters
@@ -28,15 +29,12 @@ from signfold.hw.window_parameters import WindowParameters
 from signfold.sim.random_conv import random_conv_network
 from signfold.sim.random_network import random_frames, random_network, random_plan
 from signfold.sw import zoo
-from signfold.sw.cost.model import CostModel
 from signfold.sw.default_plan import default_plan
 from signfold.sw.errors import PlanError
 from signfold.sw.layers import network_layers
 from signfold.sw.lower import lower
 from signfold.sw.network import Conv, Dense, Network, Threshold
 from signfold.sw.plan import LayerPlan, Plan
-from signfold.sw.planner.candidates import choices
-from signfold.sw.planner.chain import Chain
 
 __all__ = ["ACCELERATORS", "COMPONENTS", "USUAL", "sample"]
 
@@ -326,22 +324,43 @@ def _rough(plan: LayerPlan, stage) -> float:
     return plan.rows * (plan.cols * (2 * plan.simd + 30) + 150) + 5 * plan.simd + tables
 
 
+def _any_array(rng, stage) -> LayerPlan:
+    """Return some array for a layer, as `signfold plan` considers them."""
+    inputs, channels = stage.inputs, stage.channels
+    lengths = {n for n in range(1, min(inputs, 256) + 1) if inputs % n == 0} | {1 << k for k in range(9)}
+    simd = int(rng.choice(sorted(n for n in lengths if n < 2 * inputs)))
+    columns = sorted({-(-channels // passes) for passes in range(1, channels + 1)})
+    wanted = columns[int(len(columns) * rng.uniform() ** 1.5)]
+    words = stage.taps * -(-inputs // simd)
+    least = -(-wanted // words)
+    hop = int(rng.choice(sorted({least, wanted} | {1 << k for k in range(7) if least <= 1 << k < wanted})))
+    rows = int(rng.choice([n for n in (1, 1, 1, 2, 4) if stage.output_size[1] % n == 0]))
+    memory = "lut" if channels * stage.fan_in <= 1 << 15 and rng.integers(4) == 0 else "auto"
+    return LayerPlan(-(-wanted // hop) * hop, simd, hop, int(rng.integers(1, 3)), rows, memory=memory)
+
+
+def _engines(config) -> list[EngineParameters]:
+    return [stage for stage in config.layers if isinstance(stage, EngineParameters)]
+
+
 def _planned(rng, fabric, most=_USUAL, least=0.06):
-    """Of arrays that the planner considers, small ones of some that keep up with a random target."""
+    """Of arrays such as the planner considers, small ones of some that keep up with a random target."""
     network = _trained(rng, least)
-    chain = Chain(network, CostModel(fabric, {}, {}, {}), [None, 25.0, 50.0, 100.0][rng.integers(4)])
-    drawn = []
-    for index in range(len(chain.groups)):
-        plans = list(choices(chain, index))
-        own = [plans[n] for n in rng.permutation(len(plans))[:60]]
-        drawn.append([(plan, chain.engine(index, plan)[1]) for plan in own])
-    fastest, slowest = (max(pick(interval for _, interval in own) for own in drawn) for pick in (min, max))
+    stages = _engines(lower(network, default_plan(network), slack=False))
+    drawn = [[(_any_array(rng, stage), stage) for stage in stages] for _ in range(24)]
+    found: list[list[tuple[LayerPlan, int]]] = [[] for _ in stages]
+    for plans in drawn:
+        config = lower(network, Plan(tuple(plan for plan, _ in plans), 1, fabric), slack=False)
+        for k, ((plan, _), stage) in enumerate(zip(plans, _engines(config), strict=True)):
+            found[k].append((plan, stage.interval))
+    fastest, slowest = (max(pick(interval for _, interval in own) for own in found) for pick in (min, max))
     target = fastest * (slowest / fastest) ** rng.uniform(0, 0.8)
     layers = []
-    for group, own in zip(chain.groups, drawn, strict=True):
-        fitting = [plan for plan, interval in own if interval <= target][:20]
-        layers.append(min(fitting, key=lambda plan: _rough(plan, group.stage)))
-    lanes = int(rng.choice([n for n in chain.input_lanes() if n <= 8]))
+    for stage, own in zip(stages, found, strict=True):
+        fitting = [plan for plan, interval in own if interval <= target]
+        layers.append(min(fitting, key=lambda plan: _rough(plan, stage)))
+    channels = network.input.shape[0]
+    lanes = int(rng.choice([n for n in range(1, 9) if channels % n == 0]))
     return _lowered(network, _limited(Plan(tuple(layers), lanes, fabric), most), fabric)
 
 

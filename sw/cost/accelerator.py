@@ -23,7 +23,16 @@ from signfold.sw.cost.link import link_parts
 from signfold.sw.cost.model import Cost, cost_model
 from signfold.sw.cost.part import Part, bits_of, table_part
 from signfold.sw.cost.shared import shared_parts
-from signfold.sw.cost.units import UnitShape, collector_part, in_block, part_functions, rom_part, unit_parts, unit_shape
+from signfold.sw.cost.units import (
+    UnitShape,
+    collector_part,
+    in_block,
+    kept_columns,
+    part_functions,
+    rom_part,
+    unit_parts,
+    unit_shape,
+)
 
 __all__ = ["EngineShape", "component_parts", "engine_parts", "engine_shape", "predict", "predict_stages"]
 
@@ -127,7 +136,10 @@ def engine_parts(
     if shape.tables:
         registers = int(array.registers_weights)
         ffs += address * (array.lead - registers + array.groups - 1)
-        ffs += registers * sum(count * width for count, width, _, _ in shape.tables)
+        if engine is not None:
+            ffs += registers * sum(kept_columns(rom) for rom in engine.weight_roms)
+        else:
+            ffs += registers * sum(count * width for count, width, _, _ in shape.tables)
     features = {"one": 1, "room": rows * room}
     if rows > 1:
         features["turns"] = payload * (rows - 1)

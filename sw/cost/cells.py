@@ -25,11 +25,13 @@ def cell_part(cell: CellParameters) -> Part:
         left -= registers
         ffs += registers * len(tree.alive(level))
     counters = [step.counter for layer in tree.layers for step in layer]
-    features = {"one": 1, "sum": cell.sum_width, "parts": sum(popcount.part_widths)}
+    # A word of a bit or two is all but part of the accumulator.
+    features = {"narrow" if cell.simd <= 2 else "one": 1, "sum": cell.sum_width}
     if any(play.double for play in cell.planes.plays):
         features["double"] = cell.sum_width
-    bits = cell.simd * len(popcount.pairs)
-    features["encoded" if cell.encoded else "plain"] = bits
+    if cell.simd > 2:
+        features["parts"] = sum(popcount.part_widths)
+        features["encoded" if cell.encoded else "plain"] = cell.simd * len(popcount.pairs)
     if cell.fabric.counters:
         features["tables"] = sum(counter.tables for counter in counters)
     else:
@@ -37,11 +39,7 @@ def cell_part(cell: CellParameters) -> Part:
         features["short"] = sum(counter.width for counter in short)
         features["chain"] = sum(len(counter.heights) for counter in counters) - sum(len(c.heights) for c in short)
         features["chains"] = len(counters) - len(short)
-    return Part(_kind("cell", cell), ffs, features=features)
-
-
-def _kind(name: str, cell: CellParameters) -> str:
-    return name if cell.simd > 2 else f"{name}.narrow"
+    return Part("cell", ffs, features=features)
 
 
 def array_parts(p: ArrayParameters) -> list[Part]:

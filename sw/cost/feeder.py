@@ -44,20 +44,15 @@ def _sequencer(p: SequencerParameters) -> Part:
 
 
 def _replay(p: ReplayParameters, fabric: str) -> list[Part]:
-    filled, word, freed = (p.depth + p.words).bit_length(), bits_of(p.words), p.words.bit_length()
-    # What is added to `base` for each frame leaves its lowest bits alone where it ends in zeros.
-    base = max(0, bits_of(p.depth) - ((p.words & -p.words).bit_length() - 1))
-    features = {"one": 1, "filled": filled, "word": word, "freed": freed, "base": base}
-    pointer, level = bits_of(p.depth), p.depth.bit_length()
+    pointer, level, word = bits_of(p.depth), p.depth.bit_length(), bits_of(p.words)
+    features = {"one": 1, "pointers": 2 * pointer, "level": level, "word": word}
     # Flags for room and for a word at hand; counts are kept a cycle late.
     ffs = 2 * pointer + level + word + 4 + 2 * (p.words > 1)
-    kind = "replay"
-    if p.plays == 1:
-        # What has come and what is left are the same, and a frame's start is never returned to.
-        kind, features = "replay.once", {"one": 1, "filled": filled, "word": word}
-    elif p.words > 1:
+    # In a single play what has come and what is left are the same, and its start is never returned to.
+    if p.plays > 1 and p.words > 1:
+        features |= {"again": 1, "base": pointer, "left": level}
         ffs += pointer + level + 3
-    return [Part(kind, ffs, features=features), memory_part(fabric, p.simd * p.bits, p.depth)]
+    return [Part("replay", ffs, features=features), memory_part(fabric, p.simd * p.bits, p.depth)]
 
 
 @lru_cache(maxsize=4096)

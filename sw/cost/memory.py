@@ -37,12 +37,15 @@ class Memory:
         "block", "distributed" or "logic".
     luts, ffs, brams : int or float
         Resources.
+    chosen : float
+        LUTs of a table that choose between others.
     """
 
     kind: str
     luts: float
     ffs: float
     brams: int
+    chosen: float = 0
 
 
 def _ceil(a: int, b: int) -> int:
@@ -164,5 +167,5 @@ def rom(fabric: str, width: int, depth: int, block: bool) -> Memory:
     if block and depth > 1 and width:
         _, number, banks = _block(fabric, "rom", width, depth)
         return Memory("block", width * _mux(banks, fabric), (banks - 1).bit_length(), number)
-    luts, columns = expected_tables(fabric, width, depth)
-    return Memory("logic", luts, columns, 0)
+    luts, chosen, columns = expected_tables(fabric, width, depth)
+    return Memory("logic", luts, columns, 0, chosen)

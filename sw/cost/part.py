@@ -56,9 +56,12 @@ def table_part(fabric: str, width: int, depth: int, block: bool, count: int = 1)
 
 def logic_table_part(fabric: str, columns: Collection[int], depth: int) -> Part:
     """Return a table in LUTs that holds these columns, none of them constant; see `signfold.sw.cost.tables`."""
-    return _memory("rom", Memory("logic", rom_tables(fabric, columns, depth), len(columns), 0), len(columns), 1)
+    luts, chosen = rom_tables(fabric, columns, depth)
+    return _memory("rom", Memory("logic", luts, len(columns), 0, chosen), len(columns), 1)
 
 
 def _memory(kind: str, memory: Memory, width: int, count: int) -> Part:
-    features = {"one": 1, "luts": memory.luts} if memory.luts else {}
+    features = {"luts": memory.luts, "chosen": memory.chosen} if memory.luts or memory.chosen else {}
+    if features and kind == "ram":
+        features["one"] = 1
     return Part(f"{kind}.{memory.kind}", memory.ffs, 0, memory.brams, 0, 0, features, count)

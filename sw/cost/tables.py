@@ -44,17 +44,18 @@ def table_columns(width: int, words: tuple[int, ...]) -> TableColumns:
 
 
 @lru_cache(maxsize=1 << 14)
-def expected_tables(fabric: str, width: int, depth: int) -> tuple[float, float]:
-    """Return about how many LUTs and different columns a table of random contents has."""
+def expected_tables(fabric: str, width: int, depth: int) -> tuple[float, float, float]:
+    """Return about what `rom_tables` says of a table of random contents, and how many columns differ."""
     drawn = width if depth <= 16 else min(width, 64)
     random = Random(depth)
     different = {random.getrandbits(depth) for _ in range(min(drawn, 4096))} - {0, (1 << depth) - 1}
     share = width / drawn if drawn else 0
-    return rom_tables(fabric, different, depth) * share, len(different) * share
+    parts, chosen = rom_tables(fabric, different, depth)
+    return parts * share, chosen * share, len(different) * share
 
 
-def rom_tables(fabric: str, columns: Iterable[int], depth: int) -> float:
-    """Return about how many LUTs the columns of a table take as functions of its address.
+def rom_tables(fabric: str, columns: Iterable[int], depth: int) -> tuple[int, int]:
+    """Return about how many LUTs the columns of a table take as functions of its address, and how many choose between.
 
     A function of more inputs than a LUT has is split at the highest bits of the address; parts that occur more often
     are there once. Of words past the end nothing is asked.
@@ -70,9 +71,9 @@ def rom_tables(fabric: str, columns: Iterable[int], depth: int) -> float:
     """
     inputs, wide = _INPUTS[fabric]
     if depth <= 2:
-        return 0
+        return 0, 0
     parts: set[int] = set()
-    total = 0.0
+    total = 0
     size = 1 << inputs
     for column in columns:
         column, words = _reset(column, depth)
@@ -88,7 +89,7 @@ def rom_tables(fabric: str, columns: Iterable[int], depth: int) -> float:
             # Multiplexers of the pieces: those of a pair of LUTs, of four, and so on.
             ways = len(pieces) if len(kinds) > 2 else 2
             total += _chosen(-(-ways // (1 << (wide - inputs))), inputs)
-    return total + len(parts)
+    return len(parts), total
 
 
 def _reset(column: int, words: int) -> tuple[int, int]:

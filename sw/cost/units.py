@@ -22,6 +22,7 @@ __all__ = [
     "collector_part",
     "gearbox_parts",
     "in_block",
+    "kept_columns",
     "part_functions",
     "rom_part",
     "unit_parts",
@@ -97,6 +98,13 @@ def rom_part(rom: RomParameters, fabric: str) -> Part:
     if in_block(rom.width, rom.depth, rom.style):
         return table_part(fabric, rom_width(rom.width, rom.words), rom.depth, True)
     return logic_table_part(fabric, table_columns(rom.width, rom.words).different, rom.depth)
+
+
+def kept_columns(rom: RomParameters) -> int:
+    """Return how many bits of a table's words synthesis keeps: constant ones go, of equal ones in LUTs all but one."""
+    if in_block(rom.width, rom.depth, rom.style):
+        return rom_width(rom.width, rom.words)
+    return len(table_columns(rom.width, rom.words).different)
 
 
 def in_block(width: int, depth: int, style: str = "auto") -> bool:
@@ -179,7 +187,7 @@ def gearbox_parts(p: NarrowerParameters | WidenerParameters, fabric: str, last: 
             held -= idle
         elif final < ratio:
             features["final"] = held - idle
-            features["edge"] = min(final, ratio - final) * p.lanes_in * p.bits
+            features["edge"] = idle
         return [Part("widener", held + part + 1 + (last or "final" in features), features=features)]
     ratio = p.lanes_in // p.lanes_out
     left, rest = bits_of(ratio), p.lanes_in * p.bits
@@ -233,7 +241,11 @@ def _scores(p: ScoreParameters, fabric: str, last: bool) -> list[Part]:
     dsps = 0
     if p.rom is not None:
         parts.append(rom_part(p.rom, fabric))
-        dsps = int(p.classes > 1)
+        if fabric == "ice40":
+            # `signfold build` multiplies in logic there.
+            features["product"] = p.field_widths[0] * p.sum_width
+        else:
+            dsps = int(p.classes > 1)
         features["scaled"] = 1
         features["offset"] = width
     if p.classes == 1:
