@@ -22,6 +22,7 @@ def summary(topology: str, shape: tuple[int, ...] = CIFAR, classes: int = 10, **
         ("mlp-4096", MNIST, 36_806_656),
         ("bnn-svhn", CIFAR, 6_397_632),
         ("lenet-5", MNIST, 20 * 25 + 50 * 20 * 25 + 500 * 800 + 5000),
+        ("nin", CIFAR, 192 * (75 + 160 + 96 * 25 + 2 * 192 + 9 * 192 + 192 + 10) + 96 * 160),
         ("tiny-vgg7", CIFAR, 45 * 27 + 45 * 45 * 9 + 90 * 45 * 9 + 90 * 90 * 9 + 336 * 90 * 16 + 512 * 336 + 5120),
         # 0.27 million in He et al. (arXiv:1512.03385), with batch normalization.
         ("resnet-20", CIFAR, 268_336),
