@@ -130,7 +130,7 @@ class LatentWeights(nn.Module):
         """Bring the latents back into their range, which every optimizer step must be followed by."""
         if self.quantizer is None:
             return
-        if self._choices.centre:
+        if self._choices.centre and self.weight.shape[1] > 1:
             self.weight.sub_(self.weight.mean(1, keepdim=True))
         if self._choices.clip is not None:
             self.weight.clamp_(-self.span, self.span)

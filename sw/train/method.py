@@ -57,7 +57,8 @@ class Method:
         "straight" g*d (Bi-Real, DoReFa); "paper" g*(1/n + a*d), as XNOR-Net prints it (arXiv:1603.05279); "corrected"
         the sum of g*a*d and of sign(w)/n times the sum of g*sign over the n weights of the scale.
     centre : bool
-        Whether each latent loses the mean over its input channels before it is clipped (XNOR-Net's program).
+        Whether each latent loses the mean over its input channels, where there are several, before it is clipped
+        (XNOR-Net's program).
     weights_as, activations_as : str
         One of `STAGES`: what training computes with instead of few-level values; "tanh" is the first stage of Bitwise
         Neural Networks (arXiv:1601.06071), "real" the latents themselves, or activations between -1 and 1 (or 0 and

@@ -157,6 +157,10 @@ def test_centred_latents_have_no_mean_over_inputs() -> None:
         layer.weight.copy_(torch.tensor([[4.0, 0.0, 1.0, -1.0]]))
     layer.clip()
     assert layer.weight.tolist() == [[1, -1, 0, -1]]
+    alone = BinaryDense(1, 3, generator(), {}, Method(centre=True))
+    before = alone.weight.clone()
+    alone.clip()
+    assert torch.equal(alone.weight, before)
 
 
 @pytest.mark.parametrize(("initial", "fits"), [("glorot", math.sqrt(6 / 150)), ("uniform", 1.0), ("he", None)])
