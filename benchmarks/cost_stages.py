@@ -25,10 +25,24 @@ from signfold.sw.cost.model import FABRICS, CostModel
 
 CACHE = Path("build/cost/stages.jsonl")
 FITTED, KNOWN = Path("sw/cost/stages.json"), Path("sw/cost/coefficients.json")
+#: What a feature takes by its structure, which the fit departs from only for good reason: bits that are added,
+#: compared, counted and chosen between.
+_STRUCTURE = {
+    "additions": {"adders": 1.1, "chains": 1.0, "gates": 0.9},
+    "constant threshold": {"constant": 0.5, "bound": 1.0, "entries": 0.5},
+    "constant sum": {"sum": 1.0, "varies": 0.5},
+    "line window": {"corners": 0.5, "places": 2.0, "pad": 1.0},
+    "gather": {"word": 2.0, "one": 2.0},
+    "hardwired": {"room": 3.0, "one": 3.0},
+    "hardwired.border": {"number": 2.0, "places": 3.0, "classes": 1.0},
+    "walk": {"iterations": 2.0, "levels": 1.0, "values": 2.0, "grown": 0.5, "distinct": 0.5, "counts": 0.5},
+    "packer": {"word": 1.0, "place": 2.0, "beat": 1.0, "pooled": 1.0, "one": 5.0},
+    "shared": {"simd": 1.0, "planes": 0.5, "padded": 1.0, "coded": 1.0, "addresses": 2.0, "layers": 1.0, "room": 3.0},
+    "loader": {"value": 0.1, "memories": 1.0, "address": 1.0, "one": 45.0},
+    "shared thresholds": {"compared": 1.0, "lanes": 1.0},
+}
 #: LUTs below which an error counts in parts of this.
 _FLOOR = 30.0
-# Memories that are loaded lie in SPRAM.
-synthesis.SCRIPTS["ice40"] += " -spram"
 
 
 def measure(kinds, fabrics, numbers) -> None:
@@ -99,8 +113,10 @@ def _solve(own, model, resource, features, known, usual) -> dict[str, dict[str, 
             for name, value in features(part).items():
                 if value:
                     matrix[row, column[part.kind, name]] += weight * part.count * value
-    start = np.array([0.0 if name == "one" else usual for _, name in names])
-    scale = np.maximum(0.1 * np.linalg.norm(matrix, axis=0), 0.004)
+    other = lambda name: 0.0 if name == "one" else usual  # noqa: E731
+    structure = _STRUCTURE if usual == 1.0 else {}
+    start = np.array([structure.get(kind, {}).get(name, other(name)) for kind, name in names])
+    scale = np.maximum(0.3 * np.linalg.norm(matrix, axis=0), 0.004)
     solution, _ = nnls(np.vstack([matrix, np.diag(scale)]), np.concatenate([wanted, scale * start]), maxiter=50000)
     content: dict[str, dict[str, float]] = {}
     for (kind, name), value in zip(names, solution, strict=True):
