@@ -2,15 +2,17 @@
 
 import atexit
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from signfold.sw.errors import CheckpointError
 
-__all__ = ["Processes", "join"]
+__all__ = ["Processes", "join", "share_gradients"]
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class Processes:
         return values
 
     def equalize(self, model: nn.Module) -> None:
-        """Give all processes the buffers of process 0: running statistics are those of its share of the batches.
+        """Give all processes the real buffers of process 0: running statistics are those of its share of the batches.
 
         Parameters
         ----------
@@ -103,7 +105,9 @@ class Processes:
         """
         if self.count > 1:
             for buffer in model.buffers():
-                distributed.broadcast(buffer, 0)
+                # Codes follow from parameters, which are equal anyway; Gloo knows not every type of integers.
+                if buffer.is_floating_point():
+                    distributed.broadcast(buffer, 0)
 
     def wait(self) -> None:
         """Return when all processes have come here."""
@@ -144,3 +148,25 @@ def join(wanted: int, device: torch.device) -> Processes:
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         atexit.register(distributed.destroy_process_group)
     return processes
+
+
+def share_gradients(model: nn.Module, aside: bool) -> nn.Module:
+    """Wrap a network so that all processes get the mean of their gradients.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The network, which all processes have built or read alike.
+    aside : bool
+        Whether steps may leave parameters aside.
+
+    Returns
+    -------
+    torch.nn.Module
+        The network in a `DistributedDataParallel`.
+    """
+    with warnings.catch_warnings():
+        # The name that replaces `broadcast_buffers` is not in the oldest PyTorch that this runs with.
+        warnings.simplefilter("ignore", FutureWarning)
+        # Nothing is sent but gradients: Gloo knows not the type of pixel thresholds, and `equalize` sends statistics.
+        return DistributedDataParallel(model, init_sync=False, broadcast_buffers=False, find_unused_parameters=aside)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.parallel import DistributedDataParallel
 
 from signfold.sw.data import Dataset
 from signfold.sw.errors import CheckpointError
@@ -22,7 +21,7 @@ from signfold.sw.train.models import BinaryNet
 from signfold.sw.train.objective import Objective
 from signfold.sw.train.optimizers.assign import Optimizers
 from signfold.sw.train.options import TrainingOptions
-from signfold.sw.train.processes import Processes
+from signfold.sw.train.processes import Processes, share_gradients
 from signfold.sw.train.run_state import model_tensors, optimizer_tensors, restore_tensors
 from signfold.sw.train.saved import best_tensors
 from signfold.sw.train.schedules import rate
@@ -91,7 +90,7 @@ class Trainer:
         self._objective = Objective(options, self.model, None if teacher is None else teacher.to(self.device))
         # A stage of real numbers leaves parameters aside that a later one uses.
         aside = options.progressive != Progressive()
-        self._network = self.model if alone else DistributedDataParallel(self.model, find_unused_parameters=aside)
+        self._network = self.model if alone else share_gradients(self.model, aside)
 
     def _thresholds(self) -> tuple[int, ...]:
         if self.options.threshold is not None:

@@ -29,7 +29,9 @@ from signfold.sw.train.options import TrainingOptions
 class Stop(Exception):
     pass
 
-options = TrainingOptions("digits", "4c3,p2,12", 4, 64, 0.02, dropout=0.1, shift=1, processes=2, device="cpu")
+options = TrainingOptions(
+    "digits", "16,12", 4, 64, 0.02, dropout=0.1, shift=1, weights="2", last_weights="1", processes=2, device="cpu"
+)
 folder, data = Path(sys.argv[1]), load("digits")
 train(options, data, folder / "straight")
 
@@ -85,7 +87,7 @@ def test_two_processes_reach_the_same_checkpoint_straight_or_continued(tmp_path)
     assert outcome(tmp_path / "straight") == outcome(tmp_path / "stopped")
     stored = read_checkpoint(tmp_path / "straight")
     assert len(stored.history) == 4 and stored.training["processes"] == 2
-    assert stored.best["validation_accuracy"] > 0.3
+    assert stored.best["validation_accuracy"] > 0.2
 
 
 @pytest.mark.sweep
