@@ -117,3 +117,22 @@ def test_summary_refuses_what_comes_later() -> None:
     layers = [{"kind": "input_codes", "name": "pixels"}, {"kind": "relu", "name": "relu", "input": "later"}]
     with pytest.raises(ValueError, match="'relu' reads 'later', allowed: a layer before it"):
         summarize_layers((4,), 8, layers)
+
+
+@pytest.mark.parametrize("topology", ["resnet-20", "binary-densenet-28", "lenet-5"])
+def test_a_step_of_training_and_the_numbers_that_it_changes(topology, request) -> None:
+    """Every parameter gets a gradient, and the summary counts them."""
+    torch = pytest.importorskip("torch", reason="training needs signfold[train]")
+    from signfold.sw.train.models import BinaryNet
+
+    request.addfinalizer(lambda threads=torch.get_num_threads(): torch.set_num_threads(threads))
+    torch.set_num_threads(1)
+    shape = (1, 28, 28) if topology == "lenet-5" else (3, 8, 8)
+    frame, layers = lay_out(topology, shape, 8, 10, Style(weight_scale="channel"))
+    network = BinaryNet(layers, torch.Generator().manual_seed(1), shape=frame)
+    pictures = torch.randint(0, 256, (4, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
+    torch.nn.functional.cross_entropy(network(pictures), torch.tensor([1, 2, 3, 4])).backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+    stored = {name: value for name, value in network.state_dict().items() if not name.endswith(".codes")}
+    found = summarize_layers(frame, 8, layers)
+    assert sum(value.numel() for value in stored.values()) == found["weights"] + found["parameters"]
