@@ -125,7 +125,8 @@ def test_a_step_of_training_and_the_numbers_that_it_changes(topology, request) -
     torch = pytest.importorskip("torch", reason="training needs signfold[train]")
     from signfold.sw.train.models import BinaryNet
 
-    request.addfinalizer(lambda threads=torch.get_num_threads(): torch.set_num_threads(threads))
+    threads = torch.get_num_threads()
+    request.addfinalizer(lambda: torch.set_num_threads(threads))
     torch.set_num_threads(1)
     shape = (1, 28, 28) if topology == "lenet-5" else (3, 8, 8)
     frame, layers = lay_out(topology, shape, 8, 10, Style(weight_scale="channel"))
