@@ -172,12 +172,16 @@ class TrainingOptions:
             "label_smoothing": (smooth, "from 0 to below 1, and 0 unless loss is cross-entropy"),
             "optimizer": (self.optimizer.name != "bop", "any but bop, which is for binary_optimizer"),
             "binary_optimizer": (self._takes_bop(), "bop for plain signs alone, with method.clip none or 1 or more"),
-            "processes": (self.processes >= 1 and self.batch % self.processes == 0, "a divisor of batch"),
+            "processes": (self._shares_batches(), "a divisor of batch that leaves each 2 pictures or more"),
         }
         for name, values in NAMED.items():
             rules[name] = (getattr(self, name) in values, ", ".join(str(value) for value in values))
         refuse("", self, rules)
         self.style(None)
+
+    def _shares_batches(self) -> bool:
+        """Whether every process gets equal parts of batches, large enough to be normalized by."""
+        return self.processes >= 1 and self.batch % self.processes == 0 and self.batch // self.processes >= 2
 
     def _takes_bop(self) -> bool:
         """Whether all few-level weights are plain signs, where Bop is chosen: it leaves nothing but -1 and +1."""

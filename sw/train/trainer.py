@@ -21,6 +21,7 @@ from signfold.sw.train.models import BinaryNet
 from signfold.sw.train.objective import Objective
 from signfold.sw.train.optimizers.assign import Optimizers
 from signfold.sw.train.options import TrainingOptions
+from signfold.sw.train.pictures import check_fits, pictures_of
 from signfold.sw.train.processes import Processes, share_gradients
 from signfold.sw.train.run_state import model_tensors, optimizer_tensors, restore_tensors
 from signfold.sw.train.saved import best_tensors
@@ -61,13 +62,13 @@ class Trainer:
         processes: Processes | None = None,
         teacher: BinaryNet | None = None,
     ) -> None:
-        _check(options, dataset)
+        check_fits(options, dataset)
         self.options = options
         self._processes = processes or Processes()
         self.device = choose_device(options.device, self._processes.local_rank)
         self._bits = dataset.bits
-        self._train = _tensors(*dataset.split("train"))
-        self._validation = tuple(part.to(self.device) for part in _tensors(*dataset.split("validation")))
+        self._train = pictures_of(*dataset.split("train"))
+        self._validation = tuple(part.to(self.device) for part in pictures_of(*dataset.split("validation")))
         style = options.style(None if options.reads_codes else self._thresholds())
         shape, layers = lay_out(options.topology, dataset.shape, dataset.bits, dataset.classes, style)
         self.description = {"input": {"shape": list(shape), "bits": dataset.bits}, "layers": layers}
@@ -255,24 +256,6 @@ class Trainer:
             raise CheckpointError("the checkpoint's model differs from the one that its options and data give")
         restore_tensors(checkpoint.tensors, self.model, self._optimizers, self._generator)
         self.history, self.best = list(checkpoint.history), dict(checkpoint.best)
-
-
-def _check(options: TrainingOptions, dataset: Dataset) -> None:
-    """Refuse options that do not fit the data."""
-    if options.threshold is not None and options.threshold > 1 << dataset.bits:
-        raise ValueError(f"threshold is {options.threshold!r}, allowed for {dataset.name}: 0..{1 << dataset.bits}")
-    if options.shift >= min(dataset.shape[-2:]):
-        raise ValueError(f"shift is {options.shift!r}, allowed for {dataset.name}: below {min(dataset.shape[-2:])}")
-    if options.noise >= 1 << dataset.bits:
-        raise ValueError(f"noise is {options.noise!r}, allowed for {dataset.name}: below {1 << dataset.bits}")
-
-
-def _tensors(pictures: np.ndarray, labels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """Take over pictures, channels innermost where they have channels: the order that convolutions are fastest in."""
-    taken = torch.from_numpy(pictures.copy())
-    if taken.dim() == 4:
-        taken = taken.contiguous(memory_format=torch.channels_last)
-    return taken, torch.from_numpy(labels)
 
 
 def _merit(entry: dict[str, Any]) -> tuple[float, float]:
