@@ -16,8 +16,8 @@ def penalty(model: nn.Module, choice: Penalty) -> torch.Tensor:
     * "euclidean": strength times the sum of (a - |w|)**2;
     * `scales` times the sum of squares of the trained scales (Xu and Cheung, arXiv:1909.11366).
 
-    The first two are regularizers of BNN+ (Darabi et al., arXiv:1812.11800); a is the layer's scale where that is
-    trained, else 1. Layers of real weights have none.
+    The first two draw latents to the binary values in the manner of BNN+ (Darabi et al., arXiv:1812.11800); a is the
+    layer's scale where that is trained, else 1. Layers of real weights have none.
 
     Parameters
     ----------
