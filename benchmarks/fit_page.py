@@ -58,7 +58,7 @@ def boards() -> dict[str, list[str]]:
             if own and isinstance(device, str):
                 known = [to for start, to in _NAMES.items() if device.lower().startswith(start.lower())]
                 if known:
-                    found[known[0]].append(name.removesuffix("Platform").lstrip("_"))
+                    found[known[0]].append(name.removesuffix("Platform").strip("_"))
     return found
 
 
