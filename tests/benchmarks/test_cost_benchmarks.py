@@ -21,7 +21,7 @@ def test_a_number_says_what_a_component_is(kind):
     assert texts[0] == texts[1] != texts[2]
 
 
-@pytest.mark.parametrize("kind", cost_samples.USUAL)
+@pytest.mark.parametrize("kind", ["dense", "conv", "shipped"])
 def test_a_number_says_what_an_accelerator_is_on_a_fabric(kind):
     first, again, other = (cost_samples.sample(kind, 5, fabric) for fabric in ("ice40", "ice40", "xilinx"))
     assert all(isinstance(config, AcceleratorConfig) for config in (first, again, other))
