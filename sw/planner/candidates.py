@@ -1,5 +1,6 @@
 """Candidates: the ways to run a layer, and the best of them."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -8,7 +9,7 @@ from signfold.sw.cost.model import Cost
 from signfold.sw.plan import LayerPlan
 from signfold.sw.planner.chain import Chain
 
-__all__ = ["Candidate", "area", "candidates", "choices", "undominated", "with_poolings"]
+__all__ = ["Candidate", "area", "candidates", "choices", "keeping_up", "undominated", "with_poolings"]
 
 #: Longest words, and most rows, that are considered; and where a pass does all channels.
 _LONGEST, _ROWS, _MORE_ROWS = 1024, 8, 32
@@ -156,3 +157,23 @@ def undominated(found: Iterable[Candidate]) -> list[Candidate]:
         if not any(all(a <= b for a, b in zip(other, own, strict=True)) for other, _ in kept):
             kept.append((own, candidate))
     return [candidate for _, candidate in kept]
+
+
+def keeping_up(found: Iterable[Candidate], cycles: int) -> dict[int, dict[int, list[Candidate]]]:
+    """Return the candidates of at most so many cycles, by input and output width, without those that others beat."""
+    groups: dict[int, dict[int, list[Candidate]]] = defaultdict(lambda: defaultdict(list))
+    for candidate in found:
+        if candidate.interval <= cycles:
+            groups[candidate.lanes_in][candidate.lanes_out].append(candidate)
+    for outs in groups.values():
+        for out, same in outs.items():
+            same.sort(key=lambda one: (area(one.cost), one.cost.brams, one.interval))
+            kept: list[Candidate] = []
+            fewest: dict[int, int] = {}
+            for one in same:
+                brams, sprams = one.cost.brams, one.cost.sprams
+                if all(brams < have for large, have in fewest.items() if large <= sprams):
+                    kept.append(one)
+                    fewest[sprams] = brams
+            outs[out] = kept
+    return groups

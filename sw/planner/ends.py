@@ -6,9 +6,9 @@ from math import inf
 from typing import NamedTuple
 
 from signfold.sw.cost.model import Cost
-from signfold.sw.planner.candidates import area
+from signfold.sw.planner.candidates import Candidate, area
 
-__all__ = ["End", "Limits", "prune"]
+__all__ = ["End", "Limits", "extend", "prune"]
 
 
 @dataclass(frozen=True)
@@ -80,3 +80,15 @@ def prune(found: Iterable[End], limits: Limits) -> list[End]:
 
 def _order(end: End) -> tuple:
     return end[:5]
+
+
+def extend(entering: list[End], outs: dict[int, list[Candidate]], following: dict[int, list[End]]) -> None:
+    """Add every end with every candidate to those that follow, by output width."""
+    for out, candidates in outs.items():
+        into = following[out]
+        for candidate in candidates:
+            cost, interval = candidate.cost, candidate.interval
+            own, brams, sprams = area(cost), cost.brams, cost.sprams
+            for logic, have, large, before, inner, steps in entering:
+                more = before if before > interval else interval
+                into.append(End(logic + own, have + brams, large + sprams, more, inner, (candidate, steps)))

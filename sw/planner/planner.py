@@ -2,24 +2,22 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
-from signfold.hw.accelerator import AcceleratorConfig
 from signfold.hw.check import check_integer
 from signfold.hw.hosted import HostedAcceleratorParameters
 from signfold.hw.shared_loader import CHUNK_BYTES, INDEX_BYTES
-from signfold.sw.cost.accelerator import predict, predict_stages
+from signfold.sw.cost.accelerator import predict
 from signfold.sw.cost.model import FABRICS, Cost, cost_model
 from signfold.sw.cost.shared import LOADING
 from signfold.sw.errors import PlanError
 from signfold.sw.lower import lower
 from signfold.sw.network import Network
-from signfold.sw.plan import Plan
 from signfold.sw.planner.candidates import area
 from signfold.sw.planner.chain import Chain
 from signfold.sw.planner.ends import Limits
 from signfold.sw.planner.hardwired import LARGEST
+from signfold.sw.planner.planned import Planned
 from signfold.sw.planner.refusals import no_style, nothing_fits, too_large, too_slow
 from signfold.sw.planner.search import STYLES, Search, Solution
 
@@ -29,44 +27,6 @@ __all__ = ["Planned", "Planner"]
 _EXCHANGE = {"ice40": 176.0, "ecp5": 400.0, "xilinx": 190.0}
 #: Divisor of the serial line that stands for any in the estimate.
 _DIVISOR = 25
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A plan and what it will take.
-
-    Parameters
-    ----------
-    plan : Plan
-        The plan.
-    config : AcceleratorConfig
-        The accelerator that it makes.
-    link : Cost
-        What the host link takes; nothing without a board.
-    """
-
-    plan: Plan
-    config: AcceleratorConfig
-    link: Cost
-
-    @property
-    def fabric(self) -> str:
-        """What it is made of."""
-        return self.plan.fabric
-
-    @property
-    def interval(self) -> int:
-        """Cycles from frame to frame, exact."""
-        return self.config.interval
-
-    @cached_property
-    def cost(self) -> Cost:
-        """What it takes, predicted."""
-        return predict(self.config, self.fabric) + self.link
-
-    def stages(self) -> list[tuple[str, Cost]]:
-        """Return what each stage takes."""
-        return list(predict_stages(self.config, self.fabric))
 
 
 class Planner:

@@ -16,9 +16,10 @@ from functools import cached_property
 
 from signfold.sw.cost.model import Cost
 from signfold.sw.plan import Plan
-from signfold.sw.planner.candidates import Candidate, area, candidates
+from signfold.sw.planner.candidates import Candidate, area, candidates, keeping_up
 from signfold.sw.planner.chain import Chain
-from signfold.sw.planner.ends import End, Limits, prune
+from signfold.sw.planner.ends import End, Limits, extend, prune
+from signfold.sw.planner.phases import share, share_first
 from signfold.sw.planner.shared import SharedRuns
 
 __all__ = ["SHARES", "STYLES", "Limits", "Search", "Solution"]
@@ -164,18 +165,18 @@ class Search:
         # Ends by layer and width of the stream: after all shared engines, and just behind one, by its inner cycles.
         after: list[dict[int, list[End]]] = [defaultdict(list) for _ in range(count + 1)]
         behind: list[dict[tuple[int, int], list[End]]] = [defaultdict(list) for _ in range(count + 1)]
-        entries = self._entries(cycles)
+        entries = self.entries(cycles)
         for lanes, found in entries.items():
             after[0][lanes] += found
-        self._share_first(entries, cycles, limits, behind)
+        share_first(self, entries, cycles, limits, behind)
         for part in SHARES if any(self.shared[1:]) else ():
-            self._share(cycles // part, cycles, limits, behind)
+            share(self, cycles // part, cycles, limits, behind)
         for index in range(count):
             states = {(lanes, 0): prune(found, limits) for lanes, found in after[index].items()}
             states |= {key: prune(found, limits) for key, found in behind[index].items() if key[1]}
-            for width, outs in self._groups(index, cycles).items():
+            for width, outs in keeping_up(self.layers[index], cycles).items():
                 entering = self._entering(index, width, states, cycles, limits)
-                _append(entering, outs, after[index + 1])
+                extend(entering, outs, after[index + 1])
         ends = []
         for lanes, inner in [*((lanes, 0) for lanes in after[count]), *behind[count]]:
             cost, interval = chain.leaving(lanes)
@@ -184,7 +185,7 @@ class Search:
                 ends += [end.after(cost, interval).free() for end in found]
         return prune(ends, limits)
 
-    def _entries(self, cycles: int) -> dict[int, list[End]]:
+    def entries(self, cycles: int) -> dict[int, list[End]]:
         """Return what comes before the first layer, by its width."""
         states: dict[int, list[End]] = defaultdict(list)
         for lanes in self.lanes:
@@ -203,89 +204,3 @@ class Search:
                 more = [end.after(cost, interval) for end in found]
                 entering += [end.free() for end in more] if inner else more
         return prune(entering, limits)
-
-    def _share_first(self, entries, cycles, limits, behind) -> None:
-        """Add plans that begin with a shared engine and have no other."""
-        for candidate in self.shared[0]:
-            if candidate.inner + candidate.interval > cycles:
-                continue
-            for lanes, found in entries.items():
-                cost, gear = self.chain.gear_before(0, lanes, candidate.lanes_in)
-                into = behind[candidate.span][candidate.lanes_out, candidate.inner]
-                for end in found:
-                    end = end.after(cost, gear).after(candidate.cost, candidate.interval)
-                    if end.interval + candidate.inner <= cycles and limits.allow(_cost(end)):
-                        into.append(end._replace(inner=candidate.inner, steps=(candidate, end.steps)))
-
-    def _share(self, phase: int, cycles: int, limits: Limits, behind) -> None:
-        """Add plans with shared engines, where all before the last of them works in `phase` cycles."""
-        count = len(self.layers)
-        fitting = [
-            [one for one in found if one.interval <= phase and one.inner + phase <= cycles] for found in self.shared
-        ]
-        if not any(fitting):
-            return
-        states: list[dict[int, list[End]]] = [defaultdict(list) for _ in range(count + 1)]
-        states[0] |= self._entries(phase)
-        for index in range(max(k for k, found in enumerate(fitting) if found) + 1):
-            if not states[index]:
-                continue
-            now = {(lanes, 0): prune(found, limits) for lanes, found in states[index].items()}
-            for width, outs in self._groups(index, phase).items():
-                entering = self._before(index, width, now, phase, limits)
-                _append(entering, outs, states[index + 1])
-            by_width: dict[int, list[End]] = {}
-            for candidate in fitting[index]:
-                if candidate.lanes_in not in by_width:
-                    by_width[candidate.lanes_in] = self._before(index, candidate.lanes_in, now, phase, limits)
-                for end in by_width[candidate.lanes_in]:
-                    inner = max(end.inner, candidate.inner)
-                    end = end.after(candidate.cost, candidate.interval)._replace(
-                        inner=inner, steps=(candidate, end.steps)
-                    )
-                    # What follows sees the phase, whatever of it is used.
-                    states[index + candidate.span][candidate.lanes_out].append(end)
-                    behind[index + candidate.span][candidate.lanes_out, cycles - phase].append(end)
-
-    def _before(self, index, width, states, phase, limits) -> list[End]:
-        entering = []
-        for (lanes, _), found in states.items():
-            cost, interval = self.chain.gear_before(index, lanes, width)
-            if interval <= phase:
-                entering += [end.after(cost, interval) for end in found]
-        return prune(entering, limits)
-
-    def _groups(self, index: int, cycles: int) -> dict[int, dict[int, list[Candidate]]]:
-        """Return the candidates that keep up, by input and output width, without those that others beat."""
-        groups: dict[int, dict[int, list[Candidate]]] = defaultdict(lambda: defaultdict(list))
-        for candidate in self.layers[index]:
-            if candidate.interval <= cycles:
-                groups[candidate.lanes_in][candidate.lanes_out].append(candidate)
-        for outs in groups.values():
-            for out, found in outs.items():
-                found.sort(key=lambda one: (area(one.cost), one.cost.brams, one.interval))
-                kept: list[Candidate] = []
-                fewest: dict[int, int] = {}
-                for one in found:
-                    brams, sprams = one.cost.brams, one.cost.sprams
-                    if all(brams < have for large, have in fewest.items() if large <= sprams):
-                        kept.append(one)
-                        fewest[sprams] = brams
-                outs[out] = kept
-        return groups
-
-
-def _append(entering: list[End], outs: dict[int, list[Candidate]], following: dict[int, list[End]]) -> None:
-    """Add every end with every candidate."""
-    for out, own in outs.items():
-        into = following[out]
-        for candidate in own:
-            cost, interval = candidate.cost, candidate.interval
-            own, brams, sprams = area(cost), cost.brams, cost.sprams
-            for logic, have, large, before, inner, steps in entering:
-                more = before if before > interval else interval
-                into.append(End(logic + own, have + brams, large + sprams, more, inner, (candidate, steps)))
-
-
-def _cost(end: End) -> Cost:
-    return Cost(brams=end.brams, sprams=end.sprams, cells=end.logic)
