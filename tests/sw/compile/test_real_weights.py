@@ -69,16 +69,21 @@ def test_command(make_image_run, tmp_path, monkeypatch, capsys) -> None:
     from signfold.sw.cli.app import main
 
     folder = real_run(make_image_run).write(tmp_path / "run")
-    results = {}
-    for form in ("--json", "--sample=0"):
-        arguments = ["compile", str(folder), "-o", str(tmp_path / "net"), "--real-weights", "6", form, "--sample=0"]
-        monkeypatch.setattr("sys.argv", ["signfold", *arguments])
+
+    def signfold(*arguments):
+        monkeypatch.setattr("sys.argv", ["signfold", *map(str, arguments)])
         with pytest.raises(SystemExit) as exit:
             main()
         assert exit.value.code == 0
-        results[form] = capsys.readouterr().out
-    assert [entry["bits"] for entry in json.loads(results["--json"])["rounded"]["layers"]] == [6, 6]
-    assert "'conv0'              real weights rounded to 6 bits, by up to 1." in results["--sample=0"]
+        return capsys.readouterr().out
+
+    compiled = ("compile", folder, "-o", tmp_path / "net", "--real-weights", 6, "--sample", 0)
+    assert [entry["bits"] for entry in json.loads(signfold(*compiled, "--json"))["rounded"]["layers"]] == [6, 6]
+    assert "'conv0'              real weights rounded to 6 bits, by up to 1." in signfold(*compiled)
+    pytest.importorskip("torch", reason="runs the trained model")
+    evaluated = signfold("evaluate", tmp_path / "net", "--split", "validation", "--float", folder, "--json")
+    compared = json.loads(evaluated)["float"]
+    assert "explained" not in compared and 0 < compared["differing"] < 176
 
 
 def test_refusals(make_image_run, tmp_path) -> None:
