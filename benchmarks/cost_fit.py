@@ -51,8 +51,8 @@ def fit(samples: list[tuple], console) -> None:
 
 
 def _registers(part: Part) -> dict[str, float]:
-    """Return what flip-flops are proportional to: those counted. The host link's protocol is a number of its own."""
-    return {"ffs": part.ffs, "one": 1.0} if part.kind == "link" else {"ffs": part.ffs}
+    """Return what flip-flops are proportional to: those counted."""
+    return {"ffs": part.ffs}
 
 
 def _lone(samples, parts, luts, ffs) -> dict[str, float]:

@@ -37,8 +37,11 @@ def cell_part(cell: CellParameters) -> Part:
     else:
         short = [counter for counter in counters if len(counter.heights) <= 2]
         features["short"] = sum(counter.width for counter in short)
-        features["chain"] = sum(len(counter.heights) for counter in counters) - sum(len(c.heights) for c in short)
-        features["chains"] = len(counters) - len(short)
+        # Carry cells of ECP5 add two bits each.
+        cell_bits = 2 if cell.fabric.name == "ecp5" else 1
+        long = [counter for counter in counters if len(counter.heights) > 2]
+        features["chain"] = sum(-(-len(counter.heights) // cell_bits) * cell_bits for counter in long)
+        features["chains"] = len(long)
     return Part("cell", ffs, features=features)
 
 
