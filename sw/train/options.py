@@ -242,6 +242,9 @@ class TrainingOptions:
         if unknown:
             raise ValueError(f"unknown training options {sorted(unknown)}")
         read = dict(values)
+        for name in ("weights", "first_weights", "last_weights"):
+            if isinstance(read.get(name), int):
+                read[name] = str(read[name])  # bits, as a number is natural to write them
         for name, kind in GROUPS.items():
             if read.get(name) is not None:
                 read[name] = read_group(kind, name, read[name])
