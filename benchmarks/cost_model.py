@@ -6,8 +6,8 @@
     python benchmarks/cost_model.py check --docs docs/planning.md
 
 What has been synthesized is kept in build/cost/ by what it is made of, so that a run that was stopped goes on, and one
-after a change measures again what the change has touched. The fit sees samples with numbers below 1,000, the check
-those from 1,001 on.
+after a change measures again what the change has touched. The fit sees samples with numbers below 1,010, the check
+those from there on.
 """
 
 import argparse
@@ -28,7 +28,7 @@ FABRICS = ("ecp5", "ice40", "xilinx")
 #: Marks of the table in a page.
 BEGIN, END = "<!-- errors -->", "<!-- end of errors -->"
 #: The first accelerator that the check looks at and the fit does not.
-CHECKED = 1001
+CHECKED = 1010
 #: Components that a run of synthesis takes at once.
 _BATCH = 16
 
@@ -143,11 +143,11 @@ def main() -> None:
         measure(cache, wanted, console)
         return
     # What is there: collecting is a step of its own.
-    known = [key for key in cache.latest if key[1] < CHECKED - 1]
+    known = [key for key in cache.latest if key[1] < CHECKED]
     present = [
         (*key, cost_samples.sample(*key), cache.latest[key][1])
         for key in track(known, "samples", console=console)
-        if key[0] in cost_samples.COMPONENTS or key[0] in cost_samples.ACCELERATORS
+        if key[0] in cost_samples.COMPONENTS or key[0] in cost_samples.USUAL
     ]
     cost_fit.fit(present, console)
 

@@ -23,7 +23,7 @@ _BLOCKS = {
 }
 #: Cost of a block RAM in memory_libmap, and of the logic around one where a read and a write may meet.
 _BLOCK_COST = {"ice40": 64, "ecp5": 128, "xilinx": 129}
-_EMULATION = {"ice40": 8, "ecp5": 8, "xilinx": 2}
+_EMULATION = {"ice40": 15, "ecp5": 8, "xilinx": 2}
 _FACTOR = 0.5
 
 

@@ -29,6 +29,8 @@ from signfold.sw.lower import lower
         ("ecp5", 16, 520, "block", 1, 44),
         ("ice40", 3, 16, "logic", 0, 51),
         ("ice40", 16, 5, "block", 1, 37),
+        ("ice40", 13, 6, "logic", 0, 91),
+        ("ice40", 8, 10, "block", 1, 22),
         ("ice40", 8, 64, "block", 1, 24),
         ("ice40", 8, 1024, "block", 2, 28),
         ("ice40", 16, 520, "block", 3, 46),
