@@ -173,11 +173,11 @@ class Planner:
         # No plan is faster than the layer that is slowest at its best.
         slowest = None if any(search.shared) else search.slowest_layer()
         low, high = 0 if slowest is None else bisect_left(intervals, slowest[1]), len(intervals) - 1
-        if not search.ends(intervals[high], limits):
+        if not search.reaches(intervals[high], limits):
             return None
         while low < high:
             middle = (low + high) // 2
-            if search.ends(intervals[middle], limits):
+            if search.reaches(intervals[middle], limits):
                 high = middle
             else:
                 low = middle + 1
@@ -187,7 +187,7 @@ class Planner:
             below = intervals[low - 1] + 1 if low else max(start, search.floor)
             while below < cycles:
                 middle = (below + cycles) // 2
-                if search.ends(middle, limits):
+                if search.reaches(middle, limits):
                     cycles = middle
                 else:
                     below = middle + 1

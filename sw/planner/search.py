@@ -159,8 +159,12 @@ class Search:
             lanes, index = choice.lanes_out, index + choice.span
         return Solution(Plan(plans, input_lanes, chain.model.fabric), end.interval, cost + chain.leaving(lanes)[0])
 
-    def ends(self, cycles: int, limits: Limits) -> list[End]:
-        """Return the undominated plans of at most so many cycles within limits."""
+    def reaches(self, cycles: int, limits: Limits) -> bool:
+        """Return whether there is a plan of at most so many cycles within limits."""
+        return bool(self.ends(cycles, limits, shared=False) or (any(self.shared) and self.ends(cycles, limits)))
+
+    def ends(self, cycles: int, limits: Limits, *, shared: bool = True) -> list[End]:
+        """Return the undominated plans of at most so many cycles within limits, with or without shared engines."""
         chain, count = self.chain, len(self.layers)
         # Ends by layer and width of the stream: after all shared engines, and just behind one, by its inner cycles.
         after: list[dict[int, list[End]]] = [defaultdict(list) for _ in range(count + 1)]
@@ -168,8 +172,9 @@ class Search:
         entries = self.entries(cycles)
         for lanes, found in entries.items():
             after[0][lanes] += found
-        share_first(self, entries, cycles, limits, behind)
-        for part in SHARES if any(self.shared[1:]) else ():
+        if shared:
+            share_first(self, entries, cycles, limits, behind)
+        for part in SHARES if shared and any(self.shared[1:]) else ():
             share(self, cycles // part, cycles, limits, behind)
         for index in range(count):
             states = {(lanes, 0): prune(found, limits) for lanes, found in after[index].items()}
