@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_integer
+from signfold.hw.loop import Loop
 
 __all__ = ["Collector", "CollectorParameters"]
 
@@ -79,17 +80,22 @@ class Collector(wiring.Component):
     def elaborate(self, platform):
         p = self.parameters
         m = Module()
-        beat, play = Signal(range(p.groups)), Signal(range(p.passes))
-        running, final = Signal(), Signal()
+        # What the counters' values mean stands in registers, as thresholds wait for it in the same cycle.
+        beat, play = Loop("beat", p.groups), Loop("play", p.passes)
+        busy, running = Signal(), Signal()
+        whole = p.final_beats == p.groups
+        kept = Const(1) if whole else Signal(init=1, name="kept")
+        closing = beat.at_end if whole else Signal(init=p.final_beats == 1, name="closing")
         m.d.comb += [
-            running.eq(self.done | (beat != 0)),
-            final.eq(play == p.passes - 1),
-            self.valid.eq(running & (~final | (beat < p.final_beats))),
-            self.last.eq(final & (beat == p.final_beats - 1)),
+            running.eq(self.done | busy),
+            self.valid.eq(running & (~play.at_end | kept)),
+            self.last.eq(play.at_end & closing),
         ]
         with m.If(running):
-            end = beat == p.groups - 1
-            m.d.sync += beat.eq(Mux(end, 0, beat + 1))
-            with m.If(end):
-                m.d.sync += play.eq(Mux(final, 0, play + 1))
+            m.d.sync += [busy.eq(~beat.at_end), *beat.step()]
+            with m.If(beat.at_end):
+                m.d.sync += play.step()
+            if not whole:
+                begins = beat.at_end if p.final_beats == 1 else beat.value == p.final_beats - 2
+                m.d.sync += [closing.eq(begins), kept.eq(beat.at_end | (kept & ~closing))]
         return m

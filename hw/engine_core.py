@@ -171,7 +171,7 @@ class EngineCore(Stage):
         With several rows also for a position that waits for those before it.
         """
         groups, words = self.array.groups, self.array.pass_words
-        lifetime = words + self.pipeline + groups + QueueParameters.LATENCY + self.feeder.storage.DELAY + 1
+        lifetime = words + self.pipeline + groups + QueueParameters.LATENCY + self.feeder.storage.DELAY + 2
         depth = groups * (-(-lifetime // words) + 2) + (self.beats if self.rows > 1 else 0)
         return QueueParameters(beat_layout(self.lanes, self.output_bits), depth)
 

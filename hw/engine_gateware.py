@@ -69,7 +69,7 @@ class Engine(wiring.Component):
                 m.d.sync += turn.eq(Mux(turn == p.rows - 1, 0, turn + 1))
 
         # Room in each queue that no pass has claimed yet, beyond what one needs: its sign says whether there is enough.
-        # Where no pass begins in the cycle after another did, claims are counted a cycle late.
+        # What leaves is counted a cycle late, and what is claimed too, where no pass begins in the cycle after another.
         need, final = p.array.groups, p.collector.final_beats
         late = int(p.array.pass_words > 1)
         start = delayed(m, feeder.start, late, "start")
@@ -79,8 +79,7 @@ class Engine(wiring.Component):
             room = Signal(range(-need, p.queue.depth - need + 1), init=p.queue.depth - need, name=f"room_{r}")
             given = Signal(name=f"given_{r}")
             change = Mux(given, Mux(ending, 1 - final, 1 - need), Mux(ending, -final, -need))
-            m.d.comb += given.eq(queue.o.valid & queue.o.ready)
-            m.d.sync += room.eq(room + Mux(start, change, given))
+            m.d.sync += [given.eq(queue.o.valid & queue.o.ready), room.eq(room + Mux(start, change, given))]
             grants.append(room >= 0)
         m.d.comb += feeder.grant.eq(Cat(grants).all())
         return m

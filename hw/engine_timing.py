@@ -32,7 +32,7 @@ def engine_timing(parameters, feeder) -> Timing:
                 while len(exits.taken[row]) < need:
                     exits.take((yield exits.available()))
                 if need > 0:
-                    grant = max(grant, exits.taken[row][need - 1] + 1)
+                    grant = max(grant, exits.taken[row][need - 1] + 2)
             try:
                 for play in range(plays):
                     advance = play == plays - 1 and (by_channel or final)

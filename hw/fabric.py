@@ -51,7 +51,9 @@ FABRICS = {
         Fabric("plain", "any FPGA, or simulation"),
         Fabric("xilinx", "Xilinx 7-series and UltraScale (LUT6, CARRY4)", 6, 5, counters=True, gated_chains=True),
         Fabric("ice40", "Lattice iCE40 (LUT4, carry)", 4, 3, delays=(5.0, 5.0)),
-        Fabric("ecp5", "Lattice ECP5 (LUT4, CCU2C)", 4, 3, delays=(1.9, 1.5), table_registers=True, gated_chains=True),
+        Fabric(
+            "ecp5", "Lattice ECP5 (LUT4, CCU2C)", 4, 3, 4, delays=(1.9, 1.5), table_registers=True, gated_chains=True
+        ),
         Fabric("gowin", "Gowin GW1N and GW2A (LUT4, ALU)", 4, 3),
     )
 }

@@ -204,7 +204,8 @@ class ReplayBuffer(wiring.Component):
         m.d.sync += [
             written.eq(written + wrote),
             full.eq(Mux(full, ~freed, stored.equals(p.depth - 1) & wrote & ~freed)),
-            some.eq(again | wrote | Mux(self.step, replayed | ~left.equals(1), some)),
+            # Nobody steps without an offer: said this way, little waits for whoever decides to step.
+            some.eq(wrote | (some & (~self.step | (end & ~self.advance) | replayed | ~left.equals(1)))),
         ]
         if p.words > 1:
             m.d.sync += replayed.eq(again)

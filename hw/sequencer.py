@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_integer
+from signfold.hw.loop import Loop
 from signfold.hw.planes import PlaneParameters
 
 __all__ = ["Sequencer", "SequencerParameters"]
@@ -109,25 +110,21 @@ class Sequencer(wiring.Component):
         p = self.parameters
         m = Module()
         plays = p.planes.plays
-        # Whether the pass is the last stands in a register where it would take a comparison.
-        play, turn = Signal(range(len(plays))), Signal(range(p.passes))
-        final = Signal() if p.passes > 2 else turn == p.passes - 1
+        play, turn = Loop("play", len(plays)), Loop("turn", p.passes)
         starts = [one.weight * p.words for one in plays]
         m.d.comb += [
-            self.opening.eq(play == 0),
-            self.closing.eq(play == len(plays) - 1),
-            self.final.eq(final),
-            self.plane.eq(Array([one.activation for one in plays])[play]),
-            self.double.eq(Array([one.double for one in plays])[play]),
+            self.opening.eq(play.value == 0),
+            self.closing.eq(play.at_end),
+            self.final.eq(turn.at_end),
+            self.plane.eq(Array([one.activation for one in plays])[play.value]),
+            self.double.eq(Array([one.double for one in plays])[play.value]),
         ]
         with m.If(self.step):
             m.d.sync += self.address.eq(self.address + 1)
             with m.If(self.end):
-                m.d.sync += play.eq(Mux(self.closing, 0, play + 1))
+                m.d.sync += play.step()
                 with m.If(self.closing):
-                    m.d.sync += turn.eq(Mux(final, 0, turn + 1))
-                    if p.passes > 2:
-                        m.d.sync += final.eq(~final & (turn == p.passes - 2))
+                    m.d.sync += turn.step()
         if len(plays) == 1:
             # After the last word of a power of two the address is 0 by itself.
             if p.addresses & (p.addresses - 1):
@@ -141,6 +138,6 @@ class Sequencer(wiring.Component):
         with m.If(self.step & self.end):
             m.d.sync += [
                 base.eq(following),
-                self.address.eq(following + Array([*starts[1:], starts[0]])[play]),
+                self.address.eq(following + Array([*starts[1:], starts[0]])[play.value]),
             ]
         return m

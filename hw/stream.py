@@ -137,7 +137,7 @@ class Queue(wiring.Component):
         ]
         m.d.sync += [
             full.eq(Mux(full, ~fetched, level.equals(places - 1) & wrote & ~fetched)),
-            some.eq(wrote | Mux(fetched, ~level.equals(1), some)),
+            some.eq(wrote | (some & (~fetched | ~level.equals(1)))),
             self.o.valid.eq(fetched | (self.o.valid & ~self.o.ready)),
         ]
         for port, moves in ((write, wrote), (read, fetched)):

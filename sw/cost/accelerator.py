@@ -78,7 +78,7 @@ class EngineShape:
         latency = {"threshold": lambda unit: unit.bits, "correction": lambda unit: 1, "invert": lambda unit: 1}
         unit = max((latency[unit.kind](unit) if unit else 0 for unit in self.units), default=0)
         groups, words = self.array.groups, self.array.pass_words
-        lifetime = words + self.array.latency + unit + groups + QueueParameters.LATENCY + self.feeder.storage.DELAY + 1
+        lifetime = words + self.array.latency + unit + groups + QueueParameters.LATENCY + self.feeder.storage.DELAY + 2
         return groups * (-(-lifetime // words) + 2) + (self.beats if self.feeder.rows > 1 else 0)
 
 
