@@ -192,9 +192,7 @@ def _matrix(
     )
 
 
-def _hardwired(
-    name: str, layer: Layer, choice: LayerPlan, value: _Value, network: Network
-) -> HardwiredParameters:
+def _hardwired(name: str, layer: Layer, choice: LayerPlan, value: _Value, network: Network) -> HardwiredParameters:
     """Return a dense layer or a convolution as logic."""
     node = layer.node
     depthwise = isinstance(node, Conv) and node.depthwise
