@@ -1,6 +1,7 @@
 """Bit planes: how codes of several bits are computed by cells that multiply single bipolar bits."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class PlaneParameters:
         if not isinstance(self.space, bool):
             raise TypeError(f"space must be True or False, not {self.space!r}")
 
-    @property
+    @cached_property
     def weight_scales(self) -> tuple[int, ...]:
         """Scale of each plane of a weight, the lowest first."""
         if self.weight_levels == 3:
@@ -80,13 +81,13 @@ class PlaneParameters:
         """Largest count u of one product; its smallest is 0."""
         return ((1 << self.activation_bits) - 1) * (self.weight_levels - 1)
 
-    @property
+    @cached_property
     def pairs(self) -> tuple[tuple[int, int, int], ...]:
         """Activation plane, weight plane and scale of each pair, the largest scale first."""
         pairs = [(i, j, scale << i) for i in range(self.activation_bits) for j, scale in enumerate(self.weight_scales)]
         return tuple(sorted(pairs, key=lambda pair: (-pair[2], pair[1])))
 
-    @property
+    @cached_property
     def plays(self) -> tuple[Play, ...]:
         """Sweeps of a pass in order: one a pair of planes in time, one for all in space."""
         if self.space:

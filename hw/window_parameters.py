@@ -1,6 +1,7 @@
 """Geometry of a convolution's input: what a window stores and plays, and when."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -96,7 +97,7 @@ class WindowParameters:
         """Positions of a window."""
         return self.kernel[0] * self.kernel[1]
 
-    @property
+    @cached_property
     def output_size(self) -> tuple[int, int]:
         """Output positions down and across."""
         top, bottom, left, right = self.padding

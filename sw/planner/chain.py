@@ -116,7 +116,7 @@ class Chain:
                 stage.input_elements // packets, stage.input_bits, lanes, own.input_lanes
             )
             cost += gear_cost + self.cost(own)
-            interval = max(interval, gear_interval * packets, _interval(own))
+            interval = max(interval, gear_interval * packets, own.interval)
             lanes, packets = own.lanes, own.positions
         return cost, interval, lanes
 
@@ -145,7 +145,7 @@ class Chain:
                 stage.input_elements // packets, stage.input_bits, lanes, own.input_lanes
             )
             cost += gear_cost + self.cost(own)
-            interval = max(interval, gear_interval * packets, _interval(own))
+            interval = max(interval, gear_interval * packets, own.interval)
             lanes, packets = own.lanes, own.positions
         return cost, interval, lanes
 
@@ -246,11 +246,6 @@ class Chain:
                     UnitShape("correction", hop, width, out, beats, max(1, most.bit_length()), border, stage.channels)
                 )
         return tuple(units)
-
-
-def _interval(stage: Stage) -> int:
-    """Return a stage's cycles for a frame."""
-    return stage.interval
 
 
 def _with_lanes(stage: Stage, lanes: int) -> Stage:
