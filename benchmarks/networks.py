@@ -10,7 +10,7 @@ __all__ = ["NETWORKS", "load", "random_mlp"]
 #: Hidden channels of the dense networks; "cnv" is shipped whole.
 NETWORKS = {"tfc": (64, 64, 64), "sfc": (256, 256, 256), "lfc": (1024, 1024, 1024), "cnv": ()}
 
-_SHIPPED = {"sfc": "sfc-mnist", "cnv": "cnv-cifar10"}
+_SHIPPED = {"sfc": "sfc-mnist-bits", "cnv": "cnv-cifar10"}
 
 
 def load(name: str) -> Network:

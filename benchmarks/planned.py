@@ -1,7 +1,7 @@
 """Plans that `signfold plan` chooses among all styles: what was predicted, and what Yosys counts.
 
     python benchmarks/planned.py                            # a table; minutes
-    python benchmarks/planned.py --only sfc-mnist:icebreaker
+    python benchmarks/planned.py --only sfc-mnist-bits:icebreaker
 
 Each point is a network with a board, whose fastest plan that fits is taken, or with a fabric and cycles a frame, whose
 smallest plan is. Counted is the accelerator without the host link, on iCE40 with SPRAM.
@@ -21,11 +21,11 @@ from signfold.sw.planner.search import STYLES
 
 #: Network and board, or network, fabric and cycles a frame.
 POINTS = (
-    "sfc-mnist:icebreaker",
+    "sfc-mnist-bits:icebreaker",
     "conv-mnist:icebreaker",
     "digits:icebreaker",
     "digits:ecp5:1000",
-    "sfc-mnist:ecp5:8000",
+    "sfc-mnist-bits:ecp5:8000",
     "conv-mnist:xilinx:50000",
 )
 #: Marks of the table in a page.

@@ -29,11 +29,11 @@ def test_every_command_explains_itself(command):
     ("arguments", "words"),
     [
         (("info", "no-such-network"), "sfc-mnist"),
-        (("evaluate", "sfc-mnist", "--data", "svhn"), "svhn"),
-        (("generate", "sfc-mnist", "--target-cycles", "3"), "target cycles must be at least 784"),
-        (("generate", "sfc-mnist", "--plan", "no-such-plan.toml"), "no-such-plan.toml"),
-        (("build", "sfc-mnist", "--board", "no-such-board"), "ulx3s-85f"),
-        (("generate", "sfc-mnist", "--out", "/proc/no/such"), "/proc/no"),
+        (("evaluate", "sfc-mnist-bits", "--data", "svhn"), "svhn"),
+        (("generate", "sfc-mnist-bits", "--target-cycles", "3"), "target cycles must be at least 784"),
+        (("generate", "sfc-mnist-bits", "--plan", "no-such-plan.toml"), "no-such-plan.toml"),
+        (("build", "sfc-mnist-bits", "--board", "no-such-board"), "ulx3s-85f"),
+        (("generate", "sfc-mnist-bits", "--out", "/proc/no/such"), "/proc/no"),
     ],
 )
 def test_bad_input_exits_2_and_says_why(arguments, words):

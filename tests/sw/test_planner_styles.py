@@ -163,7 +163,7 @@ def test_plans_of_all_styles_compute_the_network_in_the_cycles_that_were_asked_f
 
 
 def test_a_budget_too_small_for_an_engine_a_layer_gets_a_shared_one():
-    network = zoo.load("sfc-mnist")
+    network = zoo.load("sfc-mnist-bits")
     # An iCEBreaker's: 90 % of its logic cells, its block RAMs and large RAMs.
     budget = 4752, 30, 4
     alone = Planner(network, "ice40", hosted=True, lanes=1)
@@ -187,7 +187,7 @@ def test_a_fast_layer_of_many_positions_is_hardwired():
 
 
 def test_refusals_name_the_layer_and_what_would_do():
-    network = zoo.load("sfc-mnist")
+    network = zoo.load("sfc-mnist-bits")
     with pytest.raises(PlanError, match=r"^layer 0: its 200,704 weights are more than the 32,768 .* or shared$"):
         Planner(network, "ecp5", styles=("hardwired",))
     with pytest.raises(PlanError, match=r"^styles must be some of array, hardwired, shared, not 'fast'$"):
@@ -201,7 +201,7 @@ def test_refusals_name_the_layer_and_what_would_do():
         planner.fastest(planner.limits(300))
 
 
-@pytest.mark.parametrize("network", ["sfc-mnist", pytest.param("conv-mnist", marks=pytest.mark.sweep)])
+@pytest.mark.parametrize("network", ["sfc-mnist-bits", pytest.param("conv-mnist", marks=pytest.mark.sweep)])
 def test_shipped_networks_fit_the_icebreaker(network, tmp_path):
     out = tmp_path / "plan.toml"
     result = CliRunner().invoke(app, ["plan", network, "--board", "icebreaker", "--styles", "shared", "-o", str(out)])

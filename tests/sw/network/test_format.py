@@ -61,7 +61,7 @@ def test_round_trip(seed, make_network, tmp_path) -> None:
 SMALL = "83f40c3c24349055903799fd796d03edd01a97609943c47a5e01ec31f77d64e6"
 SHIPPED = {
     "digits": "d5cb7ea720a90322f98ebf75bbe33b945015bb38e1a5c1562a62e99c514a00aa",
-    "sfc-mnist": "ca05731fa83446ec183b886e17504c5ba651e3770aaf9ea8e10b439358a1b396",
+    "sfc-mnist-bits": "ca05731fa83446ec183b886e17504c5ba651e3770aaf9ea8e10b439358a1b396",
 }
 
 
