@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from signfold.sw.compile.batch_norm import BatchNorm
 from signfold.sw.compile.checkpoint import StoredModel
 from signfold.sw.compile.driver import compile_network
-from signfold.sw.compile.float_layers import BatchNorm
 from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.compile.fold import fold_body, fold_norm
 from signfold.sw.compile.frontend import import_model

@@ -1,9 +1,9 @@
 """Layers of a trained network in words, for reports and the terminal."""
 
 from signfold.sw.compile.activation import Activation
+from signfold.sw.compile.batch_norm import BatchNorm
 from signfold.sw.compile.float_layers import (
     AveragePooling,
-    BatchNorm,
     CommonScale,
     FloatLayer,
     MaxPooling,

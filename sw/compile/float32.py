@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 
 from signfold.sw.compile.activation import Activation
-from signfold.sw.compile.float_layers import BatchNorm
+from signfold.sw.compile.batch_norm import BatchNorm
 
 __all__ = ["FORMULA", "Evaluator", "add_shift", "choose_evaluator", "evaluate_formula", "round_codes"]
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from signfold.sw.compile.batch_norm import BatchNorm
 from signfold.sw.compile.float_layers import (
     AveragePooling,
-    BatchNorm,
     CommonScale,
     FloatLayer,
     MaxPooling,

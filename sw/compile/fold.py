@@ -20,14 +20,8 @@ from math import isqrt
 
 import numpy as np
 
-from signfold.sw.compile.float_layers import (
-    AveragePooling,
-    BatchNorm,
-    FloatLayer,
-    MaxPooling,
-    PixelCodes,
-    PixelThresholds,
-)
+from signfold.sw.compile.batch_norm import BatchNorm
+from signfold.sw.compile.float_layers import AveragePooling, FloatLayer, MaxPooling, PixelCodes, PixelThresholds
 from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.compile.linear_layers import FloatConv, FloatDense
 from signfold.sw.compile.meaning import Meaning, average, code_for_pads, of_activation, of_pixels, recoded, weighted

@@ -10,12 +10,12 @@ from dataclasses import replace
 import numpy as np
 
 from signfold.sw.compile.activation import SIGN, Activation, rounding, scaled_sign
+from signfold.sw.compile.batch_norm import BatchNorm
 from signfold.sw.compile.checkpoint import StoredModel
 from signfold.sw.compile.copies import copy_sums
 from signfold.sw.compile.entries import EntryReader
 from signfold.sw.compile.float_layers import (
     AveragePooling,
-    BatchNorm,
     CommonScale,
     FloatLayer,
     MaxPooling,
@@ -86,6 +86,7 @@ class _LayerReader(EntryReader):
         self._names: set[str] = set()
         self._last = "input"
         self._norm_before: BatchNorm | None = None  # waits for the activation after it
+        self._clipped = False  # by a hardtanh since then
         self.layers: list[FloatLayer] = []
 
     def read(self, position: int, entry: Mapping[str, object], later: Sequence[Mapping[str, object]]) -> None:
@@ -107,6 +108,7 @@ class _LayerReader(EntryReader):
                 f"is no chain; branches do not compile: {KINDS['add']}"
             )
         if self._norm_before is not None and kind == "hardtanh":
+            self._clipped = True
             return
         if kind == "batchnorm" and _is_activated(later):
             self._norm_before = self._norm(name, None, entry)
@@ -177,8 +179,15 @@ class _LayerReader(EntryReader):
     def _activate(self, name: str, activation: Activation, entry: Mapping[str, object]) -> BatchNorm:
         """Return the activation of sums as they are, or of the batch normalization that waits for it."""
         before, self._norm_before = self._norm_before, None
+        clipped, self._clipped = self._clipped, False
         if before is not None:
             offset = self._offset(name, entry)
+            if clipped and offset is not None and (np.abs(offset) >= 1).any():
+                place = int(np.flatnonzero(np.abs(offset) >= 1)[0])
+                raise CompileError(
+                    f"layer {shown(name)}: offset[{place}] is {float(offset[place])!r}, allowed behind a 'hardtanh': "
+                    f"between -1 and 1, as a larger one makes all signs the same"
+                )
             return replace(before, name=name, activation=activation, shift=offset, reads=before.name)
         channels = next((layer.channels for layer in self.layers[::-1] if isinstance(layer, LinearLayer)), 1)
         ones, zeros = np.ones(channels), np.zeros(channels)

@@ -13,7 +13,8 @@ from math import isqrt
 
 import numpy as np
 
-from signfold.sw.compile.float_layers import BatchNorm, FloatLayer
+from signfold.sw.compile.batch_norm import BatchNorm
+from signfold.sw.compile.float_layers import FloatLayer
 from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.compile.fold import Folded
 from signfold.sw.compile.meaning import Meaning

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from signfold.sw.compile.batch_norm import BatchNorm
 from signfold.sw.compile.float_layers import (
     AveragePooling,
-    BatchNorm,
     CommonScale,
     FloatLayer,
     MaxPooling,

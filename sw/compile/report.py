@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from signfold.sw.compile.batch_norm import BatchNorm
 from signfold.sw.compile.float32 import Evaluator, round_codes
-from signfold.sw.compile.float_layers import BatchNorm
 from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.compile.fold import fold_body
 from signfold.sw.compile.meaning import Meaning

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signfold.sw.compile.float_layers import AveragePooling, BatchNorm, PixelCodes
+from signfold.sw.compile.batch_norm import BatchNorm
+from signfold.sw.compile.float_layers import AveragePooling, PixelCodes
 from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.compile.fold import fold_body
 from signfold.sw.compile.linear_layers import LinearLayer

@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional
 
 from signfold.sw.compile.agreement import BLOCK
+from signfold.sw.compile.batch_norm import BatchNorm
 from signfold.sw.compile.checkpoint import StoredModel, read_model
 from signfold.sw.compile.float32 import add_shift, evaluate_formula
-from signfold.sw.compile.float_layers import BatchNorm
 from signfold.sw.compile.frontend import import_model, read_input
 from signfold.sw.compile.rounding import FloatTrace
 from signfold.sw.errors import CheckpointError, CompileError

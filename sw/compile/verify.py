@@ -9,14 +9,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from signfold.sw.compile.float_layers import (
-    AveragePooling,
-    BatchNorm,
-    FloatLayer,
-    MaxPooling,
-    PixelCodes,
-    PixelThresholds,
-)
+from signfold.sw.compile.batch_norm import BatchNorm
+from signfold.sw.compile.float_layers import AveragePooling, FloatLayer, MaxPooling, PixelCodes, PixelThresholds
 from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.compile.linear_layers import FloatConv, FloatDense, LinearLayer
 from signfold.sw.compile.verify_layer import counts, verify_weights, verify_window

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from signfold.sw.compile.float_layers import BatchNorm
+from signfold.sw.compile.batch_norm import BatchNorm
 from signfold.sw.errors import CompileError
 from signfold.sw.network import Affine, Node, Threshold, ValueType
 from signfold.sw.network.types import shown

@@ -8,15 +8,9 @@ import pytest
 
 from signfold.sw.compile import compile_network
 from signfold.sw.compile.activation import SIGN, rounding, scaled_sign
+from signfold.sw.compile.batch_norm import BatchNorm
 from signfold.sw.compile.copies import copy_sums
-from signfold.sw.compile.float_layers import (
-    AveragePooling,
-    BatchNorm,
-    CommonScale,
-    MaxPooling,
-    PixelCodes,
-    PixelThresholds,
-)
+from signfold.sw.compile.float_layers import AveragePooling, CommonScale, MaxPooling, PixelCodes, PixelThresholds
 from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.compile.linear_layers import FloatConv, FloatDense, LinearLayer
 from signfold.sw.compile.window import Window

@@ -5,7 +5,8 @@ import pytest
 
 from signfold.sw.compile import compile_network
 from signfold.sw.compile.activation import SIGN
-from signfold.sw.compile.float_layers import BatchNorm, PixelThresholds
+from signfold.sw.compile.batch_norm import BatchNorm
+from signfold.sw.compile.float_layers import PixelThresholds
 from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.compile.fold import fold_body, fold_norm
 from signfold.sw.compile.linear_layers import FloatDense

@@ -184,6 +184,18 @@ def test_lone_activations_and_split_norms_are_those_of_one_layer(make_run, tmp_p
         networks.append(compile_network(import_model(read_model(run.write(tmp_path / str(len(networks)))))))
     assert (networks[0].node("norm0").thresholds == networks[1].node("sign0").thresholds).all()
     assert (networks[0].node("dense0").weights == networks[1].node("dense0").weights).all()
+    # A shift after a hardtanh moves no step, unless it is as large as the clip.
+    split.layers[4]["shift"] = "static"
+    offset = np.full(8, np.nextafter(F(1), F(0)), F)
+    for last in (offset[0], F(1.0)):
+        offset[7] = last
+        split.tensors["model.sign0.offset"] = offset
+        model = read_model(split.write(tmp_path / f"shifted {last}"))
+        if last < 1:
+            compile_network(import_model(model))
+            continue
+        with pytest.raises(CompileError, match=r"layer 'sign0': offset\[7\] is 1.0, allowed behind a 'hardtanh': "):
+            import_model(model)
     # Alone: the sign of the sums themselves.
     alone = make_run(rng, [16, 8, 5])
     alone.layers[2] = {"kind": "sign", "name": "sign"}

@@ -5,8 +5,9 @@ import pytest
 
 from signfold.sw.compile import compile_network, report
 from signfold.sw.compile.activation import SIGN, rounding
+from signfold.sw.compile.batch_norm import BatchNorm
 from signfold.sw.compile.float32 import choose_evaluator, evaluate_formula
-from signfold.sw.compile.float_layers import BatchNorm, PixelThresholds
+from signfold.sw.compile.float_layers import PixelThresholds
 from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.compile.linear_layers import FloatDense
 from signfold.sw.compile.report import layer_report
