@@ -105,9 +105,8 @@ class LatentWeights(nn.Module):
         values = self.quantizer.apply(latents, self._generator)
         if self.scale_kind is not None and self._multibase is None:
             scale = self.scale if self.scale_kind == "trained" else scale_of(self.scale_kind, latents, self.span)
-            rule = self._choices.weight_gradient
-            if self.scale_kind not in MEANS and rule in ("paper", "corrected"):
-                rule = "scaled"
+            # Other scales are no means of the latents, and a trained one needs its own gradient.
+            rule = self._choices.weight_gradient if self.scale_kind in MEANS else "scaled"
             values = scaled(latents, values, scale, rule)
         return values.to(dtype)
 

@@ -164,7 +164,10 @@ class Method:
         ValueError
             A name is unknown or a value not allowed.
         """
-        unknown = set(values) - {each.name for each in fields(cls)}
+        known = [each.name for each in fields(cls)]
+        if not isinstance(values, Mapping):
+            raise ValueError(f"method is {values!r}, allowed: an object of {', '.join(known)}")
+        unknown = set(values) - set(known)
         if unknown:
             raise ValueError(f"unknown fields of a method {sorted(unknown)}")
         return cls(**values)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from signfold.sw.train.allowed import GROUPS, NAMED
+from signfold.sw.train.allowed import GROUPS, OPTIONAL, rules_of
 from signfold.sw.train.architectures import begins_with_convolution
 from signfold.sw.train.choices import Decay, Penalty, Progressive, Teacher, read_group, refuse
 from signfold.sw.train.method import Method
@@ -155,42 +155,8 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         """Refuse values that are not allowed."""
         begins_with_convolution(self.topology)  # refuses what is no topology
-        smooth = 0 <= self.label_smoothing < 1 and (self.label_smoothing == 0 or self.loss == "cross-entropy")
-        rules = {
-            "epochs": (self.epochs >= 1, "1 or more"),
-            "batch": (self.batch >= 2, "2 or more"),
-            "lr": (0 < self.lr <= 1, "above 0 and at most 1"),
-            "warmup": (0 <= self.warmup < self.epochs, "0 or more, and fewer than epochs"),
-            "threshold": (self.threshold is None or self.threshold >= 0, "0 or more"),
-            "shift": (self.shift >= 0, "0 or more"),
-            "noise": (self.noise >= 0, "0 or more"),
-            "dropout": (0 <= self.dropout < 1, "from 0 to below 1"),
-            "momentum": (0 < self.momentum <= 1, "above 0 and at most 1"),
-            "seed": (0 <= self.seed < 1 << 63, "0 to 2**63 - 1"),
-            "threads": (self.threads >= 1, "1 or more"),
-            "activations": (1 <= self.activations <= 8, "1 to 8"),
-            "label_smoothing": (smooth, "from 0 to below 1, and 0 unless loss is cross-entropy"),
-            "optimizer": (self.optimizer.name != "bop", "any but bop, which is for binary_optimizer"),
-            "binary_optimizer": (self._takes_bop(), "bop for plain signs alone, with method.clip none or 1 or more"),
-            "processes": (self._shares_batches(), "a divisor of batch that leaves each 2 pictures or more"),
-        }
-        for name, values in NAMED.items():
-            rules[name] = (getattr(self, name) in values, ", ".join(str(value) for value in values))
-        refuse("", self, rules)
+        refuse("", self, rules_of(self))
         self.style(None)
-
-    def _shares_batches(self) -> bool:
-        """Whether every process gets equal parts of batches, large enough to be normalized by."""
-        return self.processes >= 1 and self.batch % self.processes == 0 and self.batch // self.processes >= 2
-
-    def _takes_bop(self) -> bool:
-        """Whether all few-level weights are plain signs, where Bop is chosen: it leaves nothing but -1 and +1."""
-        if self.binary_optimizer is None or self.binary_optimizer.name != "bop":
-            return True
-        signs = {self.weights, self.first_weights, self.last_weights} <= {"1", "same", "real"}
-        clip = self.method.clip
-        wide = clip is None or (not isinstance(clip, str) and clip >= 1)
-        return signs and self.weight_method in (None, "sign") and wide and not self.method.centre
 
     def style(self, thresholds: tuple[int, ...] | None) -> Style:
         """Return what a topology leaves open.
@@ -246,10 +212,10 @@ class TrainingOptions:
             if isinstance(read.get(name), int):
                 read[name] = str(read[name])  # bits, as a number is natural to write them
         for name, kind in GROUPS.items():
-            if read.get(name) is not None:
+            if name in read and (read[name] is not None or name not in OPTIONAL):
                 read[name] = read_group(kind, name, read[name])
-        if isinstance(read.get("method"), Mapping):
-            read["method"] = Method.from_json(read["method"])
+        if not isinstance(read.get("method", {}), Method):
+            read["method"] = Method.from_json(read.get("method", {}))
         try:
             return cls(**read)
         except TypeError as error:

@@ -146,6 +146,7 @@ class Style:
         """Refuse choices that exclude each other."""
         made = WEIGHT_METHODS.get(self.weight_method or "", WEIGHTS)
         signs = self.activation == "bits" and self.activations == 1
+        plain = signs and self.activation_scale is None and self.activation_shift is None and not self.stochastic
         rules = {
             "weight_method": (self.weights in made, f"one that makes weights {self.weights!r}"),
             "weight_scale": (self.weight_scale is None or self.weights != "real", "none for real weights"),
@@ -153,6 +154,7 @@ class Style:
             "activation_scale": (self.activation_scale is None or signs, "none unless activations are signs"),
             "activation_shift": (self.activation_shift is None or signs, "none unless activations are signs"),
             "stochastic": (not self.stochastic or signs, "false unless activations are signs"),
+            "k_map": (not self.k_map or plain, "false unless activations are signs without scale, shift and draws"),
             "bases": (self.bases >= 1, "1 or more"),
             "reduction": (self.reduction >= 1, "1 or more"),
         }

@@ -15,6 +15,7 @@ from signfold.sw.train.architectures import lay_out
 from signfold.sw.train.augmentation import epoch_frames
 from signfold.sw.train.checkpoint import Checkpoint, write_best, write_checkpoint
 from signfold.sw.train.choices import Progressive
+from signfold.sw.train.course import Course
 from signfold.sw.train.devices import choose_device
 from signfold.sw.train.flips import flip_ratio, weight_codes
 from signfold.sw.train.models import BinaryNet
@@ -25,8 +26,6 @@ from signfold.sw.train.pictures import check_fits, pictures_of
 from signfold.sw.train.processes import Processes, share_gradients
 from signfold.sw.train.run_state import model_tensors, optimizer_tensors, restore_tensors
 from signfold.sw.train.saved import best_tensors
-from signfold.sw.train.schedules import rate
-from signfold.sw.train.stages import stage_method, stage_progress
 
 __all__ = ["Trainer"]
 
@@ -64,6 +63,7 @@ class Trainer:
     ) -> None:
         check_fits(options, dataset)
         self.options = options
+        self._course = Course(options)
         self._processes = processes or Processes()
         self.device = choose_device(options.device, self._processes.local_rank)
         self._bits = dataset.bits
@@ -143,7 +143,8 @@ class Trainer:
         right = torch.zeros((), dtype=torch.int64, device=self.device)
         self.model.train()
         for step in range(steps):
-            factor = self._set_rate(step / steps)
+            factor, progress = self._course.rate(len(self.history), step / steps)
+            self._optimizers.set_rate(factor, progress)
             rows = self._processes.share(step * batch, batch)
             scores = self._network(frames[rows])
             loss = self._objective(frames[rows], scores, labels[rows])
@@ -176,25 +177,12 @@ class Trainer:
 
     def _enter(self) -> None:
         """Make the network that of the present epoch: its stage, its estimators, its draws."""
-        options, processes = self.options, self._processes
+        epoch, processes = len(self.history), self._processes
         if processes.count > 1:
             # No two of (seed, epoch, rank) give the same number as long as there are fewer than 2**20 of the last two.
-            place = (len(self.history) << 20) + processes.rank + 1
-            self._draws.manual_seed((options.seed * (1 << 40) + place) % (1 << 63))
-        progress = len(self.history) / options.epochs
-        self.model.enter(stage_method(options.method, options.progressive, progress), progress)
-
-    def _set_rate(self, share: float) -> float:
-        """Set the learning rates of the next step, and return their factor."""
-        options = self.options
-        # A warm-up by whole epochs would begin with one at a rate of 0.
-        by_step = options.decay.by == "step" or len(self.history) < options.warmup
-        done = len(self.history) + (share if by_step else 0.0)
-        progress = done / options.epochs
-        within = stage_progress(options.progressive, progress)
-        factor = rate(options.schedule, within, options.warmup / options.epochs, options.decay)
-        self._optimizers.set_rate(factor, progress)
-        return factor
+            place = (epoch << 20) + processes.rank + 1
+            self._draws.manual_seed((self.options.seed * (1 << 40) + place) % (1 << 63))
+        self.model.enter(self._course.method(epoch), self._course.progress(epoch))
 
     def save(self, run: Path) -> None:
         """Write the state after an epoch, and the model itself where it is the best so far.

@@ -1,6 +1,7 @@
 """Weights of Bitwise Neural Networks: signs of which a share is silenced."""
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import torch
 
@@ -34,7 +35,8 @@ class BitwiseWeights(WeightQuantizer):
     def boundary(self, latents: torch.Tensor) -> torch.Tensor:
         """Return beta, a scalar."""
         sizes = latents.detach().abs().flatten()
-        zeros = int(self.sparsity * len(sizes))
+        # Of the number as it is written: 0.29 of 100 weights are 29, though the float is a little less.
+        zeros = int(Fraction(str(self.sparsity)) * len(sizes))
         return sizes.kthvalue(zeros).values if zeros else sizes.new_zeros(())
 
     def codes(self, latents: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,8 @@ __all__ = ["DoReFaWeights"]
 class DoReFaWeights(WeightQuantizer):
     """c = round(L * (tanh(w)/(2 * max|tanh w|) + 1/2)), L = levels - 1, halves to even (arXiv:1606.06160).
 
-    The gradient passes the rounding unchanged and takes the derivatives of tanh and of the division.
+    The gradient passes the rounding unchanged and takes the derivatives of tanh and of the division. Where all latents
+    are 0, all codes are the even one next to the middle.
 
     Parameters
     ----------
@@ -37,4 +38,5 @@ class DoReFaWeights(WeightQuantizer):
 
 def _unit(latents: torch.Tensor) -> torch.Tensor:
     bent = latents.tanh()
-    return (bent / (2 * bent.abs().max()) + 0.5).clamp(0.0, 1.0)
+    largest = bent.abs().max()
+    return (bent / (2 * torch.where(largest > 0, largest, 1.0)) + 0.5).clamp(0.0, 1.0)

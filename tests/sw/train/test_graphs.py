@@ -143,6 +143,21 @@ def test_the_k_map_is_the_mean_magnitude_around_each_position() -> None:
     assert torch.equal(layer.eval()(x), y)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"activations": 2},
+        {"activation": "zero-one"},
+        {"activation_scale": "trained"},
+        {"activation_shift": "static"},
+        {"stochastic": True},
+    ],
+)
+def test_a_k_map_is_of_plain_signs(change: dict) -> None:
+    with pytest.raises(ValueError, match="k_map is True, allowed: false unless activations are signs"):
+        Style(k_map=True, **change)
+
+
 #: Styles and methods that use every source of randomness and every kind of layer between them.
 CHOICES = {
     "binaryconnect": ({"activation": "relu", "weight_method": "stochastic"}, {"initial": "glorot"}),

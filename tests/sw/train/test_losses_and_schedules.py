@@ -9,8 +9,10 @@ torch = pytest.importorskip("torch", reason="training tests need signfold[train]
 
 from signfold.sw.train.augmentation import epoch_frames  # noqa: E402
 from signfold.sw.train.choices import Decay, Progressive  # noqa: E402
+from signfold.sw.train.course import Course  # noqa: E402
 from signfold.sw.train.losses import bit_error, cross_entropy, distillation, squared_hinge  # noqa: E402
 from signfold.sw.train.method import Method  # noqa: E402
+from signfold.sw.train.options import TrainingOptions  # noqa: E402
 from signfold.sw.train.schedules import SCHEDULES, rate  # noqa: E402
 from signfold.sw.train.stages import stage_method, stage_progress  # noqa: E402
 
@@ -91,6 +93,20 @@ def test_stages_binarize_activations_first_and_begin_the_schedule_anew() -> None
     assert [stage_progress(progressive, at / 8) for at in range(8)] == [0, 0.5, 0, 0.5, 0, 0.25, 0.5, 0.75]
     assert stage_progress(Progressive(weights=0.5), 0.75) == 0.75
     assert stage_method(Method(), Progressive(weights=0.5, form="tanh"), 0.0).weights_as == "tanh"
+
+
+def test_rates_by_epochs_rise_by_steps_in_every_warm_up() -> None:
+    stages = Progressive(weights=0.5, restart=True)
+    options = TrainingOptions(
+        "digits", "8", 8, 64, 0.1, schedule="linear", warmup=2, decay=Decay(by="epoch"), progressive=stages
+    )
+    course = Course(options)
+    # A stage is four epochs; a quarter of each is warm-up, which would be one epoch at a rate of 0.
+    factors = [[course.rate(epoch, share)[0] for share in (0.0, 0.5)] for epoch in range(8)]
+    assert factors[:4] == factors[4:]
+    assert sum(factors[:4], []) == pytest.approx([0, 1 / 2, 1, 1, 2 / 3, 2 / 3, 1 / 3, 1 / 3])
+    assert [course.rate(6, 0.5)[1], course.rate(4, 0.5)[1]] == [6 / 8, 4.5 / 8]
+    assert [course.method(epoch).weights_as for epoch in (3, 4)] == ["real", "quantized"]
 
 
 def test_warm_up_rises_first_and_the_schedule_follows() -> None:

@@ -8,6 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training tests need signfold[train]")
 
 from signfold.sw.train.describe import describe  # noqa: E402
+from signfold.sw.train.method import Method  # noqa: E402
 from signfold.sw.train.models import BinaryNet  # noqa: E402
 from signfold.sw.train.optimizer_choice import OPTIMIZERS, OptimizerChoice  # noqa: E402
 from signfold.sw.train.optimizers.assign import Optimizers, fans, roles  # noqa: E402
@@ -160,3 +161,14 @@ def test_bop_is_for_signs_inside_the_clip() -> None:
         options(binary_optimizer=bop, weights="2")
     with pytest.raises(ValueError, match="binary_optimizer is .*bop"):
         options(binary_optimizer=bop, method=replace(options().method, clip=0.5))
+    # Weights are -1 and +1, where these let no gradient pass, or one of the wrong sign.
+    for estimator in (
+        {"name": "approx"},
+        {"name": "swish"},
+        {"name": "clipped", "t_clip": 0.9},
+        {"name": "clipped", "inclusive": False},
+    ):
+        with pytest.raises(ValueError, match="whose gradient at -1 and \\+1 is above 0"):
+            options(binary_optimizer=bop, method=Method(weight_estimator=estimator))
+    for estimator in ({"name": "identity"}, {"name": "clipped", "t_clip": 1.3, "inclusive": False}, {"name": "tight"}):
+        options(binary_optimizer=bop, method=Method(weight_estimator=estimator))

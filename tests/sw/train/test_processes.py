@@ -35,23 +35,21 @@ options = TrainingOptions(
 folder, data = Path(sys.argv[1]), load("digits")
 train(options, data, folder / "straight")
 
-from signfold.sw.train import trainer
-step, count = trainer.Trainer._set_rate, 0
+from signfold.sw.train.course import Course
+rate = Course.rate
 
-def stopping(self, share):
-    global count
-    count += 1
-    if len(self.history) == 2 and share > 0.5:
+def stopping(self, epoch, share):
+    if epoch == 2 and share > 0.5:
         raise Stop
-    return step(self, share)
+    return rate(self, epoch, share)
 
-trainer.Trainer._set_rate = stopping
+Course.rate = stopping
 try:
     train(options, data, folder / "stopped")
     raise SystemExit("was not stopped")
 except Stop:
     pass
-trainer.Trainer._set_rate = step
+Course.rate = rate
 train(options, data, folder / "stopped", resume=True)
 """
 

@@ -75,6 +75,12 @@ def test_settings_that_cannot_be_read() -> None:
         chosen(gather(arguments(data="digits")), "cake", None)
 
 
+@pytest.mark.parametrize("name", ["optimizer", "decay", "penalty", "progressive", "method"])
+def test_tables_that_a_run_needs_are_not_none(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name} is None, allowed: "):
+        chosen(gather(arguments(data="digits", set_=[f"{name}=none"])), None, None)
+
+
 def test_recipes_are_listed(monkeypatch, capsys) -> None:
     monkeypatch.setattr(sys, "argv", ["signfold", "train", "--recipe", "list", "--json"])
     with pytest.raises(SystemExit) as ended:

@@ -98,6 +98,13 @@ def test_bitwise_weights_silence_their_smallest_share(sparsity: float, bits: lis
     assert value_of(quantizer.codes(w), 3).flatten().tolist() == bits
 
 
+def test_shares_of_zeros_are_counted_as_they_are_written() -> None:
+    w = torch.arange(1.0, 101.0).view(1, 100)
+    for percent in range(0, 100, 7):
+        codes = BitwiseWeights(3, percent / 100).codes(w)
+        assert int((codes == 1).sum()) == percent
+
+
 def test_bitwise_weights_without_zeros_are_signs_and_their_first_stage_is_tanh() -> None:
     assert through(BitwiseWeights(2), latents(*EDGES)) == [[1, 1, 1, -1, 1, -1, 1, -1], [1, 2, 3, 4, 5, 6, 7, 8]]
     layer = BinaryDense(3, 1, generator(), {"levels": 3, "method": "bitwise"}, Method(weights_as="tanh"))
@@ -126,6 +133,13 @@ def test_dorefa_weights_and_their_gradient() -> None:
     expected = upstream * slope
     expected[5] = upstream[5] * 0 - (upstream[:5] * bent[:5]).sum() / most**2 * (1 - most**2)
     assert gradient == pytest.approx(expected.tolist(), rel=1e-5)
+
+
+def test_dorefa_weights_of_latents_that_are_all_0() -> None:
+    values, gradient = through(DoReFaWeights(4), latents(0.0, -0.0, 0.0))
+    assert values == pytest.approx([1 / 3] * 3)  # code 2 of 0 to 3
+    assert gradient == [1, 2, 3]
+    assert DoReFaWeights(4).codes(latents(0.0, -0.0)).tolist() == [[2, 2]]
 
 
 def test_multibase_weights_are_the_papers_bases_with_least_squares_scales() -> None:

@@ -97,6 +97,23 @@ def test_trained_scales_learn_with_the_weights() -> None:
     assert first.scale.item() == first.weight.abs().mean().item()
 
 
+@pytest.mark.parametrize("kind", ["trained", "shift", "range"])
+def test_scales_that_are_no_means_pass_the_gradient_times_the_scale(kind: str) -> None:
+    for rule in ("straight", "scaled", "paper", "corrected"):
+        layer = BinaryDense(4, 2, generator(), {"levels": 2, "scale": kind}, Method(weight_gradient=rule, clip=0.5))
+        with torch.no_grad():
+            layer.weight.copy_(torch.tensor(LATENTS))
+        layer.refresh()
+        layer(torch.tensor([[1.0, 2.0, 3.0, 4.0]])).backward(torch.ones(1, 2))
+        scales = [1.0, 0.5] if kind == "shift" else layer.scale.tolist() * 2
+        expected = [
+            [g * a * d for g, d in zip([1, 2, 3, 4], row, strict=True)] for a, row in zip(scales, INSIDE, strict=True)
+        ]
+        assert layer.weight.grad.tolist() == expected, rule
+        if kind == "trained":
+            assert layer.scale.grad is not None, rule
+
+
 @pytest.mark.parametrize("kind", ["channel", "layer", "shift", "range"])
 @pytest.mark.parametrize(
     "entry", [{"levels": 2}, {"levels": 3, "method": "ternary"}, {"levels": 4, "method": "dorefa"}]
