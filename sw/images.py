@@ -22,8 +22,9 @@ from signfold.hw.shared_engine import SharedEngineParameters
 from signfold.hw.threshold import ThresholdParameters
 from signfold.sw.errors import ImageError
 from signfold.sw.image_entry import image_entry as _entry
+from signfold.sw.image_formats import find_format
 from signfold.sw.layers import Layers, network_layers
-from signfold.sw.memfile import crc32, parse_mem
+from signfold.sw.memfile import crc32
 from signfold.sw.network import Affine, Conv, Dense, MaxPool, Network, SumPool, Threshold
 from signfold.sw.rebuild import FORMAT, IMAGE_MAP, VERSION, rebuild, stored_thresholds
 from signfold.sw.shared_images import describe_shared
@@ -218,7 +219,9 @@ def _classes(unit: ThresholdParameters | CorrectionParameters) -> dict[str, Any]
     return {"classes": border.count, "row_classes": rows, "column_classes": list(border.columns)}
 
 
-def read_images(image_map: Mapping[str, Any], folder: Path, *, verify: bool = True) -> dict[str, tuple[int, ...]]:
+def read_images(
+    image_map: Mapping[str, Any], folder: Path, *, form: str = "mem", verify: bool = True
+) -> dict[str, tuple[int, ...]]:
     """Read the images that a map lists.
 
     Parameters
@@ -226,7 +229,9 @@ def read_images(image_map: Mapping[str, Any], folder: Path, *, verify: bool = Tr
     image_map : mapping
         Contents of `images.json`.
     folder : pathlib.Path
-        Where the `.mem` files lie.
+        Where the files `<rom>.<form>` lie.
+    form : str
+        Format of the files; see `signfold.sw.image_formats`.
     verify : bool
         Check the words against the CRCs in the map; pass False for images that were edited on purpose.
 
@@ -238,8 +243,9 @@ def read_images(image_map: Mapping[str, Any], folder: Path, *, verify: bool = Tr
     Raises
     ------
     ImageError
-        If a file is absent, damaged or has the wrong size; the message names it.
+        If a file is absent, damaged or has the wrong size; the message names it, and the line.
     """
+    chosen = find_format(form)
     if image_map.get("format") != FORMAT or image_map.get("version") != VERSION:
         raise ImageError(f"{IMAGE_MAP}: must be a map of images of version {VERSION}; generate the folder again")
     images = {}
@@ -247,14 +253,12 @@ def read_images(image_map: Mapping[str, Any], folder: Path, *, verify: bool = Tr
         # The name was checked when the ROM was made; a map from elsewhere must not reach outside the folder.
         if not re.fullmatch(r"[A-Za-z]\w{0,62}", entry["rom"], re.ASCII):
             raise ImageError(f"{IMAGE_MAP}: ROM name {entry['rom'][:80]!r} must be an identifier")
-        path = folder / f"{entry['rom']}.mem"
+        path = folder / f"{entry['rom']}.{form}"
         try:
-            text = path.read_text(encoding="ascii")
+            data = path.read_bytes()
         except OSError as error:
             raise ImageError(f"image {path.name}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise ImageError(f"image {path.name}: must be plain ASCII text") from None
-        words = parse_mem(text, name=f"image {path.name}", width=entry["width"], depth=entry["depth"])
+        words = chosen.decode(data, name=f"image {path.name}", width=entry["width"], depth=entry["depth"])
         found = crc32(words, entry["width"])
         if verify and found != entry["crc32"]:
             raise ImageError(f"image {path.name}: CRC-32 is {found}, but the map says {entry['crc32']}")

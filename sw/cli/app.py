@@ -20,6 +20,7 @@ COMMANDS = (
     "evaluate",
     "plan",
     "generate",
+    "images",
     "simulate",
     "build",
     "infer",

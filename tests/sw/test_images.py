@@ -153,7 +153,7 @@ def test_absent_and_binary_files_are_refused(tmp_path):
     _, image_map = written(tmp_path, 5)
     path = tmp_path / image_map["images"][0]["file"]
     path.write_bytes(b"\xff\n")
-    with pytest.raises(ImageError, match=f"^image {path.name}: must be plain ASCII text$"):
+    with pytest.raises(ImageError, match=f"^image {path.name}, line 1: must be plain ASCII text$"):
         read_images(image_map, tmp_path)
     path.unlink()
     with pytest.raises(ImageError, match=f"^image {path.name}: No such file or directory$"):
