@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from signfold.sw.train.activations import BatchNormQuant, BatchNormSign
-from signfold.sw.train.k_map import KMapConv
+from signfold.sw.train.k_map import KMapConv, KMapDense
 from signfold.sw.train.layers import AvgPool, InputCodes, InputThreshold, MaxPool, Scale
 from signfold.sw.train.method import Method
 from signfold.sw.train.norms import BatchNorm
@@ -107,7 +107,8 @@ class Builder:
             case "input_codes":
                 return InputCodes(self._bits, layer["mean"], layer["std"])
             case "dense":
-                return BinaryDense(layer["in"], layer["out"], generator, layer.get("weights"), method)
+                kind = KMapDense if layer.get("k_map", False) else BinaryDense
+                return kind(layer["in"], layer["out"], generator, layer.get("weights"), method)
             case "conv":
                 signs = layer.get("k_map", False)
                 pad = _pad(layer, _sign if signs else self._meanings[inputs[0]])

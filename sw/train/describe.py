@@ -93,7 +93,7 @@ class _Builder:
         if isinstance(step, Conv):
             self._conv(step)
         else:
-            self._dense(step.channels, self._weights())
+            self._dense(step.channels)
         pool = following if isinstance(following, Pool) else None
         # A mean of codes is no code: means are always taken before the activation.
         before = pool is not None and (self._style.pool == "before" or pool.kind == "avgpool")
@@ -106,7 +106,7 @@ class _Builder:
 
     def finish(self, classes: int) -> list[dict[str, Any]]:
         """Add the dense classifier and the head."""
-        self._dense(classes, self._weights(last=True))
+        self._dense(classes, last=True)
         return self._head()
 
     def finish_by_mean(self, classes: int) -> list[dict[str, Any]]:
@@ -124,13 +124,20 @@ class _Builder:
             self._layers.append({"kind": "scale", "name": "scale"})
         return self._layers
 
-    def _weights(self, last: bool = False) -> dict[str, Any]:
+    def _weigh(self, entry: dict[str, Any], last: bool) -> None:
+        """Add a layer with weights."""
         style = self._style
-        return style.weight_entry(style.last_weights if last else style.weights if self._index else style.first_weights)
+        if style.k_map and self._index and not last:
+            # Such a layer takes the sign itself, as it wants the magnitudes too.
+            norm = next(each for each in reversed(self._layers) if each["kind"].startswith("batchnorm"))
+            norm["kind"] = "batchnorm"
+            entry |= {"k_map": True}
+        weights = style.last_weights if last else style.weights if self._index else style.first_weights
+        self._layers.append(entry | style.weight_entry(weights))
 
-    def _dense(self, channels: int, weights: dict[str, Any]) -> None:
+    def _dense(self, channels: int, last: bool = False) -> None:
         entry = {"kind": "dense", "name": f"dense{self._index}", "in": prod(self._shape), "out": channels}
-        self._layers.append(entry | weights)
+        self._weigh(entry, last)
         self._shape = (channels,)
 
     def _conv(self, step: Conv, last: bool = False) -> None:
@@ -139,12 +146,7 @@ class _Builder:
         pads: dict[str, Any] = {"zero": "zero", "low": {"code": 0}, "high": {"code": self._high}}
         entry |= self._window(name, step) | {"pad": pads[self._style.pad] if step.padding else "zero"}
         entry |= {"groups": 1 if step.channels is not None else incoming}
-        if self._style.k_map and self._index and not last:
-            # Such a convolution takes the sign itself, as it wants the magnitudes too.
-            norm = next(each for each in reversed(self._layers) if each["kind"].startswith("batchnorm"))
-            norm["kind"] = "batchnorm"
-            entry |= {"k_map": True}
-        self._layers.append(entry | self._weights(last))
+        self._weigh(entry, last)
         self._shape = (entry["out"], *self._shape[1:])
 
     def _pool(self, step: Pool) -> None:

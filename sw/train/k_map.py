@@ -1,4 +1,4 @@
-"""XNOR-Net's convolution: signs of real inputs, and the magnitudes of these around each position."""
+"""XNOR-Net's products: signs of real inputs, and the magnitudes of these around each position."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,10 +7,11 @@ import torch
 from torch.nn import functional
 
 from signfold.sw.train.activations import activation_estimator
+from signfold.sw.train.latents import LatentWeights
 from signfold.sw.train.method import Method
-from signfold.sw.train.weights import BinaryConv
+from signfold.sw.train.weights import BinaryConv, BinaryDense
 
-__all__ = ["KMapConv", "magnitudes"]
+__all__ = ["KMapConv", "KMapDense", "magnitudes"]
 
 
 def magnitudes(
@@ -37,10 +38,51 @@ def magnitudes(
     return functional.avg_pool2d(means, kernel, stride)
 
 
-class KMapConv(BinaryConv):
-    """Convolution of signs times K, which reads real values and takes the sign itself.
+class _ReadsReals(LatentWeights):
+    """What both share: layers that take the sign of what they read themselves.
 
-    K is a constant to the gradient; that of the signs is the method's `activation_estimator`.
+    The gradient of the signs is the method's `activation_estimator`; K is a constant to it.
+    """
+
+    def enter(self, method: Method, progress: float) -> None:
+        """Go on by another stage's choices, and follow schedules."""
+        super().enter(method, progress)
+        self.estimator = activation_estimator(method, stochastic=False).at(progress)
+
+    def _bits(self, x: torch.Tensor) -> torch.Tensor:
+        """Return signs, or what stands for them in a stage of real numbers."""
+        if self.training and self._choices.activations_as != "quantized":
+            return x.tanh() if self._choices.activations_as == "tanh" else x.clamp(-1.0, 1.0)
+        return (self.estimator if self.training else self.estimator.deterministic()).apply(x, self._generator)
+
+
+class KMapDense(_ReadsReals, BinaryDense):
+    """Fully connected layer of signs times K, the mean |x| of all that it reads: a window over everything.
+
+    Parameters
+    ----------
+    fan_in, channels, generator, weights, method
+        As for `BinaryDense`.
+    """
+
+    def __init__(
+        self,
+        fan_in: int,
+        channels: int,
+        generator: torch.Generator,
+        weights: Mapping[str, Any] | None = None,
+        method: Method | None = None,
+    ) -> None:
+        super().__init__(fan_in, channels, generator, weights, method)
+        self.estimator = activation_estimator(self._choices, stochastic=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return products [n, channels] of real inputs [n, ...], flattened channels first."""
+        return super().forward(self._bits(x)) * x.detach().flatten(1).abs().mean(1, keepdim=True)
+
+
+class KMapConv(_ReadsReals, BinaryConv):
+    """Convolution of signs times K, which reads real values and takes the sign itself.
 
     Parameters
     ----------
@@ -62,15 +104,6 @@ class KMapConv(BinaryConv):
         self._kernel = tuple(layer["kernel"])
         self.estimator = activation_estimator(self._choices, stochastic=False)
 
-    def enter(self, method: Method, progress: float) -> None:
-        """Go on by another stage's choices, and follow schedules."""
-        super().enter(method, progress)
-        self.estimator = activation_estimator(method, stochastic=False).at(progress)
-
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return products [n, out, height, width] of real inputs [n, in, height, width]."""
-        if self.training and self._choices.activations_as != "quantized":
-            bits = x.tanh() if self._choices.activations_as == "tanh" else x.clamp(-1.0, 1.0)
-        else:
-            bits = (self.estimator if self.training else self.estimator.deterministic()).apply(x, self._generator)
-        return super().forward(bits) * magnitudes(x.detach(), self._kernel, self._stride, self._padding)
+        return super().forward(self._bits(x)) * magnitudes(x.detach(), self._kernel, self._stride, self._padding)

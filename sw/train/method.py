@@ -15,7 +15,7 @@ ESTIMATORS: dict[str, dict[str, Any]] = {
     "approx": {"t_clip": 1.0},
     "tanh": {"steepness": 1.0},
     "swish": {"beta": 5.0},
-    "ede": {"t_min": 0.1, "t_max": 10.0},
+    "ede": {"t_min": 0.1, "t_max": 10.0, "t_clip": None},
     "tight": {},
 }
 
@@ -23,7 +23,7 @@ ESTIMATORS: dict[str, dict[str, Any]] = {
 DRAWS = ("hard-sigmoid", "sigmoid")
 
 #: What reaches latents behind scaled weights; see `Method`.
-WEIGHT_GRADIENTS = ("scaled", "straight", "paper", "corrected")
+WEIGHT_GRADIENTS = ("scaled", "straight", "paper", "corrected", "program")
 
 #: What training puts in the place of few-level weights or activations.
 STAGES = ("quantized", "tanh", "real")
@@ -54,8 +54,9 @@ class Method:
     weight_gradient : str
         One of `WEIGHT_GRADIENTS`, for layers whose weights have a scale a that is a mean magnitude. With g the
         gradient of the product's weight and d the estimator's derivative: "scaled" g*a*d, a being a constant;
-        "straight" g*d (Bi-Real, DoReFa); "paper" g*(1/n + a*d), as XNOR-Net prints it (arXiv:1603.05279); "corrected"
-        the sum of g*a*d and of sign(w)/n times the sum of g*sign over the n weights of the scale.
+        "straight" g*d (Bi-Real, DoReFa); "paper" g*(1/n + a*d), as XNOR-Net prints it (arXiv:1603.05279), n the weights
+        of the scale; "program" that times n*(1 - 1/inputs), as its program has it; "corrected" the sum of g*a*d and of
+        sign(w)/n times the sum of g*sign over the n weights.
     centre : bool
         Whether each latent loses the mean over its input channels, where there are several, before it is clipped
         (XNOR-Net's program).
@@ -190,7 +191,7 @@ def _estimator(field_name: str, choice: Any) -> dict[str, Any] | None:
             "name": True,
             "draw": value in (None, *DRAWS),
             "inclusive": isinstance(value, bool),
-        }.get(key, _positive(value))
+        }.get(key, _positive(value) or (value is None and usual[key] is None))
         if not allowed:
             raise ValueError(f"{field_name}: {key} is {value!r}, which is not allowed for {name!r}")
     if name == "approx" and chosen["t_clip"] > 1:

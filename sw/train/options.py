@@ -9,7 +9,7 @@ from signfold.sw.train.architectures import begins_with_convolution
 from signfold.sw.train.choices import Decay, Penalty, Progressive, Teacher, read_group, refuse
 from signfold.sw.train.method import Method
 from signfold.sw.train.optimizer_choice import OptimizerChoice
-from signfold.sw.train.style import Style
+from signfold.sw.train.style import EPSILON, Style
 
 __all__ = ["TrainingOptions"]
 
@@ -73,7 +73,7 @@ class TrainingOptions:
         One of `allowed.PRECISIONS`: the type of activations and products in training.
     initial : str or None
         Folder of a run with the same layers whose best model this run begins with.
-    weight_method, weight_scale, bases, k_map, norm
+    weight_method, weight_scale, bases, k_map, norm, epsilon
         As in `style.Style`.
     activation, activation_scale, activation_shift, reduction, stochastic
         As in `style.Style`.
@@ -136,6 +136,7 @@ class TrainingOptions:
     bases: int = 3
     k_map: bool = False
     norm: str = "batch"
+    epsilon: float = EPSILON
     activation: str = "bits"
     activation_scale: str | None = None
     activation_shift: str | None = None

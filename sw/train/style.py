@@ -68,7 +68,7 @@ ACTIVATION_SCALES = ("trained",)
 #: What is added before signs are taken: a constant a channel, or what a small network makes of each picture (SE block).
 ACTIVATION_SHIFTS = ("static", "se")
 
-#: Added to variances; stored in every layer, so that files do not depend on this constant.
+#: Added to variances unless a style says otherwise; stored in every layer, so that files do not depend on it.
 EPSILON = 1e-5
 
 #: Ternary weights are 0 up to this share of the layer's mean magnitude (arXiv:1605.04711).
@@ -102,9 +102,11 @@ class Style:
     bases : int
         Bases of "multibase" weights.
     k_map : bool
-        Whether hidden convolutions are multiplied by the mean magnitude of what they read (XNOR-Net).
+        Whether hidden layers with weights are multiplied by the mean magnitude of what they read (XNOR-Net).
     norm : str
         One of `NORMS`, for all batch normalizations.
+    epsilon : float
+        What these add to variances.
     activation : str
         One of `ACTIVATIONS`.
     activation_scale : str or None
@@ -136,6 +138,7 @@ class Style:
     bases: int = 3
     k_map: bool = False
     norm: str = "batch"
+    epsilon: float = EPSILON
     activation: str = "bits"
     activation_scale: str | None = None
     activation_shift: str | None = None
@@ -155,6 +158,7 @@ class Style:
             "activation_shift": (self.activation_shift is None or signs, "none unless activations are signs"),
             "stochastic": (not self.stochastic or signs, "false unless activations are signs"),
             "k_map": (not self.k_map or plain, "false unless activations are signs without scale, shift and draws"),
+            "epsilon": (0 < self.epsilon <= 1, "above 0 and at most 1"),
             "bases": (self.bases >= 1, "1 or more"),
             "reduction": (self.reduction >= 1, "1 or more"),
         }
@@ -179,7 +183,7 @@ class Style:
 
     def norm_entry(self, kind: str, name: str) -> dict[str, Any]:
         """Return a batch normalization's entry."""
-        entry: dict[str, Any] = {"kind": kind, "name": name, "eps": EPSILON}
+        entry: dict[str, Any] = {"kind": kind, "name": name, "eps": self.epsilon}
         return entry if self.norm == "batch" else entry | {"norm": self.norm}
 
     def activation_entry(self) -> tuple[str, dict[str, Any]]:

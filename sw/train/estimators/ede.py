@@ -14,7 +14,8 @@ __all__ = ["ErrorDecay"]
 class ErrorDecay(Estimator):
     """Derivative of k*tanh(t*x), whose t grows over the run (EDE; IR-Net, arXiv:1909.10788).
 
-    t = t_min * 10**(p * log10(t_max/t_min)), p the share of the run that is done; k = max(1/t, 1).
+    t = t_min * 10**(p * log10(t_max/t_min)), p the share of the run that is done; k = max(1/t, 1). The networks of the
+    authors' program have a hardtanh before each sign, whose gradient stops at its edges: that is `t_clip` 1.
 
     Parameters
     ----------
@@ -22,6 +23,8 @@ class ErrorDecay(Estimator):
         First and last t.
     progress : float
         The share p, 0 to 1.
+    t_clip : float or None
+        The gradient is 0 where |x| is at or above it; None: nowhere.
 
     Raises
     ------
@@ -32,6 +35,7 @@ class ErrorDecay(Estimator):
     t_min: float = 0.1
     t_max: float = 10.0
     progress: float = 0.0
+    t_clip: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is out of range."""
@@ -40,6 +44,8 @@ class ErrorDecay(Estimator):
             raise ValueError(f"t_min is {self.t_min!r}, allowed: above 0 and at most t_max, {self.t_max!r}")
         if not 0 <= self.progress <= 1:
             raise ValueError(f"progress is {self.progress!r}, allowed: 0 to 1")
+        if self.t_clip is not None and not self.t_clip > 0:
+            raise ValueError(f"t_clip is {self.t_clip!r}, allowed: above 0, or None")
 
     @property
     def t(self) -> float:
@@ -56,5 +62,6 @@ class ErrorDecay(Estimator):
         return replace(self, progress=progress)
 
     def backward(self, x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-        """Return gradient * k*t*(1 - tanh(t*x)**2)."""
-        return gradient * (self.k * self.t * (1 - (self.t * x).tanh().square()))
+        """Return gradient * k*t*(1 - tanh(t*x)**2) inside the clip."""
+        found = gradient * (self.k * self.t * (1 - (self.t * x).tanh().square()))
+        return found if self.t_clip is None else torch.where(x.abs() < self.t_clip, found, 0.0)

@@ -66,7 +66,7 @@ def scaled(latents: torch.Tensor, values: torch.Tensor, scale: torch.Tensor, rul
     Parameters
     ----------
     latents : torch.Tensor
-        What the weights and, for the last two rules, the mean magnitudes are of.
+        What the weights and, for the last three rules, the mean magnitudes are of.
     values : torch.Tensor
         Few-level weights with their gradient, same shape.
     scale : torch.Tensor
@@ -75,7 +75,8 @@ def scaled(latents: torch.Tensor, values: torch.Tensor, scale: torch.Tensor, rul
         One of `method.WEIGHT_GRADIENTS`. With g the gradient of the product, d the estimator's derivative, a the scale
         and n the weights that share it, the latent w gets: "scaled" g*a*d; "straight" g*d; "paper" g*(1/n + a*d), as
         printed in XNOR-Net; "corrected" g*a*d + sign(w)/n * (sum of g*sign(w) over the n weights), which is what the
-        chain rule gives.
+        chain rule gives; "program" n*(1 - 1/c) times that of "paper", c the input channels, as in that paper's program
+        (allenai/XNOR-Net, util.lua), or n times where c is 1, which there would learn nothing.
 
     Returns
     -------
@@ -90,7 +91,10 @@ def scaled(latents: torch.Tensor, values: torch.Tensor, scale: torch.Tensor, rul
         towards = latents * sign(latents.detach())
         scale = towards.flatten(1 if len(scale) > 1 else 0).mean(-1).reshape(-1)
     product = values * scale.view(shape)
-    if rule == "paper":
+    if rule in ("paper", "program"):
         share = len(scale) / latents.numel()
         product = product + (latents - latents.detach()) * share
+    if rule == "program":
+        inputs = latents.shape[1]
+        product = replace_through(product * ((1 - 1 / inputs if inputs > 1 else 1.0) / share), product.detach())
     return product

@@ -21,7 +21,7 @@ from signfold.sw.train.estimators import (  # noqa: E402
     binary_sign,
     make_estimator,
 )
-from signfold.sw.train.method import ESTIMATORS  # noqa: E402
+from signfold.sw.train.method import ESTIMATORS, Method  # noqa: E402
 
 ONE = torch.tensor(1.0)
 ABOVE = torch.nextafter(ONE, torch.tensor(2.0))
@@ -119,6 +119,16 @@ def test_gradients_are_those_of_the_formula(estimator: "estimators.Estimator", s
     assert found == pytest.approx([2 * slope(value) for value in VALUES], rel=1e-6, abs=1e-5)
 
 
+def test_error_decay_behind_a_hardtanh_stops_at_its_edges() -> None:
+    clipped = ErrorDecay(0.5, 2.0, t_clip=1.0).at(0.5)  # t = k = 1
+    below = float(torch.nextafter(ONE, torch.tensor(0.0)))
+    values = [0.0, -0.0, 1e-40, -0.5, below, -below, 1.0, -1.0, 1.5]
+    slopes = [1.0, 1.0, 1.0, 1 - math.tanh(0.5) ** 2, *[1 - math.tanh(1.0) ** 2] * 2, 0.0, 0.0, 0.0]
+    assert gradient(clipped, values) == pytest.approx([2 * slope for slope in slopes], rel=1e-6)
+    choice = Method(activation_estimator={"name": "ede", "t_clip": 1}).activation_estimator
+    assert make_estimator(choice) == ErrorDecay(t_clip=1.0)
+
+
 def test_slopes_at_the_edges_are_exact() -> None:
     edges = [0.0, -0.0, 1e-40, -1e-40, 1.0, -1.0, float(ABOVE), -float(ABOVE)]
     assert gradient(ApproxSign(), edges) == [4, 4, 4, 4, 0, 0, 0, 0]
@@ -213,6 +223,7 @@ def test_every_name_is_made_with_its_defaults(name: str) -> None:
         lambda: Tanh(0.0),
         lambda: SwishSign(-1.0),
         lambda: ErrorDecay(2.0, 1.0),
+        lambda: ErrorDecay(t_clip=0.0),
         lambda: Identity(draw="coin"),
     ],
 )

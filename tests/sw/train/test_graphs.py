@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="training tests need signfold[train]
 from torch.nn import functional  # noqa: E402
 
 from signfold.sw.train.describe import describe  # noqa: E402
-from signfold.sw.train.k_map import KMapConv, magnitudes  # noqa: E402
+from signfold.sw.train.k_map import KMapConv, KMapDense, magnitudes  # noqa: E402
 from signfold.sw.train.method import Method  # noqa: E402
 from signfold.sw.train.models import BinaryNet  # noqa: E402
 from signfold.sw.train.real_layers import Subsample  # noqa: E402
@@ -141,6 +141,24 @@ def test_the_k_map_is_the_mean_magnitude_around_each_position() -> None:
     wanted = functional.conv_transpose2d(g * found, signs, stride=2, padding=1)
     assert torch.allclose(x.grad, wanted, rtol=1e-4, atol=1e-5)
     assert torch.equal(layer.eval()(x), y)
+
+
+def test_the_k_map_of_a_dense_layer_is_the_mean_magnitude_of_all_it_reads() -> None:
+    layer = KMapDense(4, 2, generator(), {"levels": 2, "scale": "channel"})
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[0.5, -0.5, 0.5, 0.5], [-1.0, 0.0, 0.25, -0.75]]))
+    layer.refresh()
+    x = torch.tensor([[0.0, -0.5, 2.5, -1.0], [-0.0, 1e-40, 1.0, -1.0]], requires_grad=True)
+    # signs + - + - and + + + -; mean magnitudes 1 and 1/2; scales 1/2 both
+    y = layer(x)
+    assert y.tolist() == [[0.5 * 2, 0.5 * 0], [0.25 * 0, 0.25 * 2]]
+    y.backward(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+    assert x.grad.tolist() == [[0.5, -0.5, 0, 0.5], [-0.25, 0.25, 0.25, -0.25]]
+    assert torch.equal(layer.eval()(x), y)
+    layer.train().enter(Method(activations_as="tanh"), 0.0)
+    assert (
+        layer(x).tolist() == (functional.linear(x.tanh(), layer.values(x.dtype)) * torch.tensor([[1], [0.5]])).tolist()
+    )
 
 
 @pytest.mark.parametrize(

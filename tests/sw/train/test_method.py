@@ -15,7 +15,7 @@ def test_only_what_differs_is_written_and_read_back() -> None:
         layers={"conv0": {"clip": 0.5}},
     )
     assert method.to_json() == {
-        "weight_estimator": {"name": "ede", "t_min": 1.0, "t_max": 10.0, "draw": None},
+        "weight_estimator": {"name": "ede", "t_min": 1.0, "t_max": 10.0, "t_clip": None, "draw": None},
         "clip": None,
         "quantized_backprop": True,
         "exponents": [-4, 3],

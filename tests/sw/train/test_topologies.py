@@ -46,6 +46,13 @@ def test_every_name_is_a_network() -> None:
         assert parse_topology(name) == parse_topology(TOPOLOGIES[name])
 
 
+def test_epsilon_is_that_of_every_normalization() -> None:
+    layers = layers_of("8,8", MNIST, epsilon=1e-4, head="batchnorm")
+    assert [layer["eps"] for layer in layers if layer["kind"].startswith("batchnorm")] == [1e-4] * 3
+    with pytest.raises(ValueError, match="epsilon is 0.0, allowed: above 0"):
+        Style(epsilon=0.0)
+
+
 def test_steps_are_read() -> None:
     assert parse_topology("5,70") == (Dense(5), Dense(70))
     assert parse_topology("16c3,p2,32c5s2p1,d3p1,a3s2p1,gap") == (

@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training tests need signfold[train]")
 
 from signfold.sw.train.estimators import Clipped  # noqa: E402
-from signfold.sw.train.method import Method  # noqa: E402
+from signfold.sw.train.method import WEIGHT_GRADIENTS, Method  # noqa: E402
 from signfold.sw.train.quantizers import mean_magnitude, scale_of, scaled  # noqa: E402
 from signfold.sw.train.weights import BinaryConv, BinaryDense  # noqa: E402
 
@@ -61,13 +61,20 @@ def test_gradients_of_the_latents_follow_their_rule(kind: str, scales: tuple[flo
                         "straight": g * d,
                         "scaled": g * a * d,
                         "paper": g * (1 / n + a * d),
+                        "program": g * (1 / n + a * d) * n * (1 - 1 / 4),
                         "corrected": g * a * d + s / n * total,
                     }[rule]
                 )
         return [found[:4], found[4:]]
 
-    for rule in ("straight", "scaled", "paper", "corrected"):
+    for rule in WEIGHT_GRADIENTS:
         assert gradient(kind, rule) == each(rule), rule
+
+
+def test_one_input_channel_learns_by_the_programs_gradient_too() -> None:
+    w = torch.tensor([[[[0.5, -0.25], [0.25, 1.0]]]], requires_grad=True)
+    scaled(w, Clipped().apply(w), scale_of("channel", w, 1.0), "program").backward(torch.ones(1, 1, 2, 2))
+    assert w.grad.flatten().tolist() == [4 * (1 / 4 + 0.5)] * 4
 
 
 def test_the_corrected_gradient_is_the_chain_rule() -> None:
@@ -99,7 +106,7 @@ def test_trained_scales_learn_with_the_weights() -> None:
 
 @pytest.mark.parametrize("kind", ["trained", "shift", "range"])
 def test_scales_that_are_no_means_pass_the_gradient_times_the_scale(kind: str) -> None:
-    for rule in ("straight", "scaled", "paper", "corrected"):
+    for rule in WEIGHT_GRADIENTS:
         layer = BinaryDense(4, 2, generator(), {"levels": 2, "scale": kind}, Method(weight_gradient=rule, clip=0.5))
         with torch.no_grad():
             layer.weight.copy_(torch.tensor(LATENTS))
