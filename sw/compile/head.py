@@ -8,6 +8,7 @@ and ``round(b * 2**fraction)``, each rounded once and correctly, halves up.
 """
 
 from bisect import bisect_right
+from collections.abc import Callable
 from fractions import Fraction
 from math import isqrt
 
@@ -19,10 +20,10 @@ from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.compile.fold import Folded
 from signfold.sw.compile.meaning import Meaning
 from signfold.sw.errors import CompileError
-from signfold.sw.network import Affine, Network, Node
+from signfold.sw.network import Affine, Network, Node, ValueType
 from signfold.sw.network.types import shown
 
-__all__ = ["add_head", "class_norm", "fixed_point", "quantize_affine", "shift_sums"]
+__all__ = ["add_head", "class_norm", "fixed_point", "longest_fraction", "quantize_affine", "shift_sums"]
 
 #: Largest number of fraction bits that an affine node states.
 MAX_FRACTION = 62
@@ -107,6 +108,44 @@ def class_norm(head: FloatLayer | None, meaning: Meaning, classes: int, name: st
     return BatchNorm(name, ones, zeros, zeros, ones, 0.0, None)
 
 
+def longest_fraction(
+    quantize: Callable[[int], tuple[list[int], list[int]]], value: ValueType, score_bits: int, name: str
+) -> int:
+    """Return the most fraction bits with which every attainable score fits.
+
+    Parameters
+    ----------
+    quantize : callable
+        Returns slopes and offsets a class, rounded to so many fraction bits.
+    value : ValueType
+        Type of the sums.
+    score_bits : int
+        Width of signed scores.
+    name : str
+        Of the layer, for the error.
+
+    Raises
+    ------
+    CompileError
+        Not even whole numbers fit.
+    """
+    limit = (1 << (score_bits - 1)) - 1
+    largest = max(-value.low, value.high)
+
+    def bound(fraction: int) -> int:
+        """Return a number that no score exceeds in magnitude, whatever the sums."""
+        return max(abs(scale) * largest + abs(offset) for scale, offset in zip(*quantize(fraction), strict=True))
+
+    # Bounds grow with the fraction, so the number of fractions that fit is found by bisection.
+    fitting = bisect_right(range(MAX_FRACTION + 1), limit, key=bound)
+    if not fitting:
+        raise CompileError(
+            f"layer {shown(name)}: scores up to {shown(bound(0))} need {bound(0).bit_length() + 1} bits, but "
+            f"score_bits is {score_bits}"
+        )
+    return fitting - 1
+
+
 def add_head(network: FloatNetwork, folded: Folded, score_bits: int) -> tuple[Node, ...]:
     """Append the node that makes scores of the last sums, where one is needed.
 
@@ -139,21 +178,7 @@ def add_head(network: FloatNetwork, folded: Folded, score_bits: int) -> tuple[No
             return shift_sums(meaning, classes, fraction)
         return quantize_affine(affine, fraction, meaning)
 
-    limit = (1 << (score_bits - 1)) - 1
-    largest = max(-value.low, value.high)
-
-    def bound(fraction: int) -> int:
-        """Return a number that no score exceeds in magnitude, whatever the sums."""
-        return max(abs(scale) * largest + abs(offset) for scale, offset in zip(*quantize(fraction), strict=True))
-
-    # Bounds grow with the fraction, so the number of fractions that fit is found by bisection.
-    fitting = bisect_right(range(MAX_FRACTION + 1), limit, key=bound)
-    if not fitting:
-        raise CompileError(
-            f"layer {shown(name)}: scores up to {shown(bound(0))} need {bound(0).bit_length() + 1} bits, but "
-            f"score_bits is {score_bits}"
-        )
-    fraction = fitting - 1
+    fraction = longest_fraction(quantize, value, score_bits, name)
     if affine is None:
         # No longer than it takes to be exact.
         denominators = {offset.denominator for offset in meaning.offsets}
