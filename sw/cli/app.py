@@ -11,12 +11,14 @@ from signfold.sw.errors import SignfoldError
 
 __all__ = ["app", "main"]
 
-#: Commands in the order of the workflow; module `signfold.sw.cli.<name>` holds function `<name>`.
+#: Commands in the order of the workflow; module `signfold.sw.cli.<name>` holds function `<name>`, but for `import`,
+#: which is a word of the language.
 COMMANDS = (
     "train",
     "mismatch",
     "decouple",
     "compile",
+    "import",
     "evaluate",
     "plan",
     "generate",
@@ -50,8 +52,15 @@ def _options(
     pass
 
 
+def _command(name: str) -> object:
+    module = function = name
+    if name == "import":
+        module, function = "import_onnx", "import_onnx_command"
+    return getattr(importlib.import_module(f"signfold.sw.cli.{module}"), function)
+
+
 for _name in COMMANDS:
-    _function = getattr(importlib.import_module(f"signfold.sw.cli.{_name}"), _name)
+    _function = _command(_name)
     if isinstance(_function, typer.Typer):
         app.add_typer(_function, name=_name)
     else:

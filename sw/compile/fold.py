@@ -29,7 +29,7 @@ from signfold.sw.errors import CompileError
 from signfold.sw.network import Conv, Dense, MaxPool, Node, SumPool, Threshold, ValueType
 from signfold.sw.network.types import shown
 
-__all__ = ["Folded", "ceiling", "fold_body", "fold_norm"]
+__all__ = ["Folded", "ceiling", "fold_body", "fold_norm", "number_values"]
 
 #: Bits that the compiler's own codes of means may have.
 MAX_BITS = 8
@@ -121,6 +121,37 @@ def fold_norm(
             first = value.low + -(-(first - value.low) // value.step) * value.step
             thresholds[channel, level] = min(max(first, value.low), beyond)
     return norm.gamma < 0, thresholds
+
+
+def number_values(name: str, source: str, value: ValueType, reader: str) -> Threshold:
+    """Return a node whose codes number the values of sums and lose nothing.
+
+    Parameters
+    ----------
+    name, source : str
+        Of the node, and of the one whose sums it reads.
+    value : ValueType
+        Type of these.
+    reader : str
+        Layer that is to read the codes, for the error.
+
+    Raises
+    ------
+    CompileError
+        The values need codes of more than `MAX_BITS` bits.
+    """
+    count = (value.high - value.low) // value.step
+    bits = count.bit_length()
+    if bits > MAX_BITS:
+        raise CompileError(
+            f"layer {shown(source)}: its means take {count + 1} values, which need {bits} bits, but "
+            f"{shown(reader)} can read codes of at most {MAX_BITS}; allowed: a smaller window, fewer bits "
+            f"before it, or a 'batchnorm_quant' between"
+        )
+    levels = (1 << bits) - 1
+    thresholds = np.full((1, levels), value.high + value.step, np.int64)
+    thresholds[0, :count] = value.low + value.step * np.arange(1, count + 1)
+    return Threshold(name, source, thresholds)
 
 
 def fold_body(network: FloatNetwork) -> Folded:
@@ -228,22 +259,12 @@ class _Folder:
     def _recode(self, reader: FloatLayer) -> None:
         """Append codes that number the values of sums and lose nothing, for a layer to read."""
         value, name = self._value, self._source
-        count = (value.high - value.low) // value.step
-        bits = count.bit_length()
-        if bits > MAX_BITS:
-            raise CompileError(
-                f"layer {shown(name)}: its means take {count + 1} values, which need {bits} bits, but "
-                f"{shown(reader.name)} can read codes of at most {MAX_BITS}; allowed: a smaller window, fewer bits "
-                f"before it, or a 'batchnorm_quant' between"
-            )
-        levels = (1 << bits) - 1
-        thresholds = np.full((1, levels), value.high + value.step, np.int64)
-        thresholds[0, :count] = value.low + value.step * np.arange(1, count + 1)
         codes = f"{name}.codes"
         while codes in self._names:
             codes += "'"
         self._names.add(codes)
-        self._append(Threshold(codes, name, thresholds), recoded(self.meaning, value, levels))
+        node = number_values(codes, name, value, reader.name)
+        self._append(node, recoded(self.meaning, value, node.levels))
 
 
 def _flipped(codes: np.ndarray, levels: int, channels: np.ndarray) -> np.ndarray:
