@@ -85,6 +85,8 @@ class Graph:
         Initializers, finite numbers unless thresholds.
     producer : str
         Name and version of the program that wrote the file.
+    bits : int
+        Width of the input's integers: 8, or what qonnx's note of the input's type says.
     """
 
     input: str
@@ -94,6 +96,7 @@ class Graph:
     operations: tuple[Operation, ...]
     constants: Mapping[str, np.ndarray]
     producer: str = ""
+    bits: int = 8
 
 
 def refuse(operation: Operation, why: str) -> CompileError:

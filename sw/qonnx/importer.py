@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from importlib.metadata import version
 
 import numpy as np
@@ -108,8 +109,9 @@ def import_graph(
 
 
 def default_pixels(graph: Graph) -> Pixels:
-    """Return what codes of 8 bits usually stand for: fractions of 255, or themselves where the graph takes integers."""
-    return replace(Pixels(), scale=Pixels().scale * 255) if graph.integers else Pixels()
+    """Return what codes usually stand for: 0 to 1, or themselves where the graph takes integers."""
+    top = (1 << graph.bits) - 1
+    return Pixels(graph.bits, Fraction(1) if graph.integers else Fraction(1, top))
 
 
 def import_onnx(

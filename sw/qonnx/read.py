@@ -34,6 +34,8 @@ _TYPES = {
     11: ("<f8", "double_data"),
     12: ("<u4", "uint64_data"),
 }
+#: Types of unsigned integers by the names that qonnx notes.
+_WIDTHS = {"BINARY": 1} | {f"UINT{bits}": bits for bits in range(1, 9)}
 #: Operators that only `CUSTOM_DOMAINS` define.
 _CUSTOM = ("BipolarQuant", "Quant", "IntQuant", "MultiThreshold", "XnorPopcountMatMul")
 
@@ -103,7 +105,17 @@ def _graph(model, where: str) -> Graph:
         tuple(operations),
         constants,
         f"{model.producer_name} {model.producer_version}".strip()[:80],
+        _noted_bits(graph, inputs[0].name),
     )
+
+
+def _noted_bits(graph, name: str) -> int:
+    """Return the width that qonnx's notes give the integers of a tensor, 8 where they do not."""
+    for note in graph.quantization_annotation:
+        for entry in note.quant_parameter_tensor_names if note.tensor_name == name else ():
+            if entry.key == "finn_datatype" and entry.value in _WIDTHS:
+                return _WIDTHS[entry.value]
+    return 8
 
 
 def _input_shape(value, where: str) -> tuple[tuple[int, ...], int]:

@@ -10,7 +10,8 @@ MAX_FIELDS = 1 << 18
 # Messages that are looked into, field number to message; all other fields are only counted.
 _SCHEMA: dict[str, dict[int, str]] = {
     "model": {7: "graph", 8: "leaf", 14: "leaf", 20: "training", 25: "function"},
-    "graph": {1: "node", 5: "tensor", 11: "value", 12: "value", 13: "value", 14: "leaf", 15: "sparse", 16: "leaf"},
+    "graph": {1: "node", 5: "tensor", 11: "value", 12: "value", 13: "value", 14: "note", 15: "sparse", 16: "leaf"},
+    "note": {2: "leaf"},
     "node": {5: "attribute", 9: "leaf"},
     "attribute": {
         5: "tensor",
