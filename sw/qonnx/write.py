@@ -108,8 +108,8 @@ class _Writer:
         narrow = array.astype(np.float32)
         if (np.abs(array) >= 1 << 52).any() or (narrow.astype(np.float64) != array).any():
             raise CompileError(
-                f"node {shown(name)}: {float(np.abs(array).max()):.17g} or another of its numbers is not exact in float32; "
-                f"allowed: scores of at most 24 bits"
+                f"node {shown(name)}: {float(np.abs(array).max()):.17g} or another of its numbers is not exact in "
+                f"float32; allowed: scores of at most 24 bits"
             )
         name = self._name(name)
         self._tensors.append(self._onnx.numpy_helper.from_array(narrow, name))
