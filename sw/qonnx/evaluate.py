@@ -17,10 +17,8 @@ from signfold.sw.qonnx.table import Table
 
 __all__ = ["ROUTES", "constant_tensors", "evaluate", "needed"]
 
-#: Elements of a picture times pictures evaluated at a time.
-_BLOCK = 1 << 20
-#: Pictures at a time.
-_FRAMES = 1000
+#: Elements of the widest tensor of a picture times pictures evaluated at a time.
+_BLOCK = 1 << 22
 #: Operations that change no number.
 ROUTES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Dropout", "Cast")
 
@@ -83,15 +81,25 @@ def evaluate(
         else:
             constants[operation.outputs[0]] = apply(operation, _inputs(operation, constants))
     numbers = [scale * q + offset for q in range(256)]
-    step = max(1, min(_FRAMES, _BLOCK // max(1, int(np.prod(graph.shape[1:])))))
-    for start in range(0, len(frames), step):
+    readers = {name: operation for operation in operations for name in operation.inputs}
+    start, step = 0, 1
+    while start < len(frames):
         block = slice(start, min(start + step, len(frames)))
         index = frames[block].astype(np.int64).reshape(-1, *graph.shape[1:])
         tensors = {graph.input: Tensor(Table(numbers, index), True, graph.shape[0])}
+        widest = index[0].size
         for operation in operations:
-            if operation.outputs[0] not in constants:
-                tensors[operation.outputs[0]] = apply(operation, _inputs(operation, constants | tensors))
+            if operation.outputs[0] in constants:
+                continue
+            result = apply(operation, _inputs(operation, constants | tensors))
+            widest = max(widest, result.table.index[:1].size if result.batched else 0)
+            tensors[operation.outputs[0]] = result
+            for name in operation.inputs:
+                if readers[name] is operation and name != tensor:
+                    tensors.pop(name, None)
         yield block, tensors[tensor].table
+        # The first frame alone says how many fit.
+        start, step = block.stop, max(1, _BLOCK // widest)
 
 
 def _inputs(operation: Operation, tensors: dict[str, Tensor]) -> list[Tensor | None]:
