@@ -52,5 +52,6 @@ def copy_sums(layers: Sequence[FloatLayer], count: int, name: str) -> list[Float
         codes=np.tile(linear.codes, tiles) if linear.stored else None,
         scale=scale,
         copies=linear.copies * count,
+        bias=None if linear.bias is None else np.tile(linear.bias, count),
     )
     return layers

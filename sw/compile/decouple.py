@@ -124,6 +124,10 @@ class _Rewriter:
         if pad != "zero":
             entry["pad"] = {"code": pad["code"] // 2}
         entry["in"] *= 2
+        if entry.get("bias") is not None:
+            raise CompileError(
+                f"decouple: layer {shown(name)}: its biases are of one bit, which twice as large sums would need twice"
+            )
         weights = entry.get("weights", {})
         halved = weights.get("scale") in _HALVED or weights.get("levels", 2) == 0
         self._factor = 1 if halved else 2

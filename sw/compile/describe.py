@@ -46,6 +46,8 @@ def _text(layer: FloatLayer, shape: tuple[int, ...], pixel_bits: int) -> str:
             weights = "ternary weights" if ternary else f"{(layer.levels - 1).bit_length()}-bit weights"
             if layer.scale is not None:
                 weights += " with a scale " + ("a channel" if layer.scale.size > 1 else "of the layer")
+            if layer.bias is not None:
+                weights += ", 1-bit biases"
             if not isinstance(layer, FloatConv):
                 return f"dense {layer.fan_in} -> {layer.channels}, {weights}"
             grouped = "" if layer.groups == 1 else " depthwise"

@@ -13,7 +13,6 @@ from signfold.sw.compile.activation import SIGN, Activation, rounding, scaled_si
 from signfold.sw.compile.batch_norm import BatchNorm
 from signfold.sw.compile.checkpoint import StoredModel
 from signfold.sw.compile.copies import copy_sums
-from signfold.sw.compile.entries import EntryReader
 from signfold.sw.compile.float_layers import (
     AveragePooling,
     CommonScale,
@@ -24,7 +23,8 @@ from signfold.sw.compile.float_layers import (
 )
 from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.compile.linear_layers import FloatConv, FloatDense, LinearLayer
-from signfold.sw.compile.refusals import KINDS, refuse, refuse_choices, refuse_weights
+from signfold.sw.compile.refusals import KINDS, refuse, refuse_choices
+from signfold.sw.compile.weight_entries import WeightReader
 from signfold.sw.errors import CheckpointError, CompileError, NetworkError
 from signfold.sw.network import InputType
 from signfold.sw.network.types import is_int, shown
@@ -35,11 +35,6 @@ __all__ = ["import_model", "read_input"]
 _NORM = {"gamma": "weight", "beta": "bias", "mean": "running_mean", "variance": "running_var"}
 #: The same of shift-based batch normalization.
 _SHIFT_NORM = {"weight": "weight", "beta": "bias", "mean": "running_mean", "deviation": "running_istd"}
-
-#: Methods that make weights, by the number of their values; those in `refusals` are not among them.
-_METHODS = {2: ("sign", "stochastic", "bitwise", "libra", "wsd"), 3: ("ternary", "bitwise", "ternary-connect")}
-#: What may multiply weights.
-_SCALES = ("channel", "layer", "shift", "trained", "range")
 
 
 def import_model(model: StoredModel) -> FloatNetwork:
@@ -78,7 +73,7 @@ def read_input(entry: object) -> InputType:
         raise CheckpointError(f"model: {cause}") from None
 
 
-class _LayerReader(EntryReader):
+class _LayerReader(WeightReader):
     """Turns layer entries into layers, taking each tensor once."""
 
     def __init__(self, tensors: Mapping[str, np.ndarray]) -> None:
@@ -134,7 +129,7 @@ class _LayerReader(EntryReader):
                 return PixelCodes(name, *(self.numbers(name, what, entry.get(what)) for what in ("mean", "std")))
             case "dense":
                 shape = self.sizes(name, entry, "out", "in")
-                return FloatDense(name, **self._weights(name, shape, entry.get("weights")))
+                return FloatDense(name, **self.weights(name, shape, entry.get("weights")), bias=self.bias(name, entry))
             case "conv":
                 return self._conv(name, entry)
             case "maxpool" | "avgpool":
@@ -159,8 +154,8 @@ class _LayerReader(EntryReader):
         if pad != "zero" and not is_int(code):
             raise CheckpointError(f"layer {shown(name)}: pad must be 'zero' or an object with a code, not {shown(pad)}")
         shape = (channels, inputs // groups, *window.kernel)
-        weights = self._weights(name, shape, entry.get("weights"))
-        return FloatConv(name, **weights, window=window, pad=code, groups=groups)
+        weights = self.weights(name, shape, entry.get("weights"))
+        return FloatConv(name, **weights, bias=self.bias(name, entry), window=window, pad=code, groups=groups)
 
     def _norm(self, name: str, activation: Activation | None, entry: Mapping[str, object]) -> BatchNorm:
         shift = self._offset(name, entry)
@@ -215,36 +210,6 @@ class _LayerReader(EntryReader):
                 self.drop(name, "shift")
                 return self.take(name, "offset", None)
         raise CheckpointError(f"layer {shown(name)}: shift must be 'static' or 'se', not {shown(entry['shift'])}")
-
-    def _weights(self, layer: str, shape: tuple[int, ...], entry: object) -> dict[str, object]:
-        """Return latent weights, their levels, their codes where training stored them, and their scale."""
-        entry = {"levels": 2} if entry is None else entry
-        if isinstance(entry, dict):
-            refuse_weights(layer, entry)
-        levels = entry.get("levels", 2) if isinstance(entry, dict) else None
-        good = is_int(levels) and (levels == 3 or levels in [1 << bits for bits in range(1, 9)])
-        methods = _METHODS.get(levels, ("dorefa",)) if good else ()
-        if not good or entry.get("method", methods[0]) not in methods:
-            raise CheckpointError(
-                f"layer {shown(layer)}: weights must be levels 2 of method {', '.join(map(repr, _METHODS[2]))}, levels "
-                f"3 of {', '.join(map(repr, _METHODS[3]))}, or levels 4, 8, ..., 256 of 'dorefa', not {shown(entry)}"
-            )
-        scale = entry.get("scale")
-        if scale not in (None, *_SCALES):
-            raise CheckpointError(
-                f"layer {shown(layer)}: the scale of weights must be one of {', '.join(map(repr, _SCALES))}, not "
-                f"{shown(scale)}"
-            )
-        if entry.get("method") == "wsd":
-            # What training moves the latents by before it takes their signs.
-            self.drop(layer, "shift")
-        signs = levels == 2 and entry.get("method", "sign") == "sign"
-        return {
-            "levels": levels,
-            "codes": None if signs else self.take(layer, "codes", shape, np.uint8),
-            "scale": None if scale is None else self.take(layer, "scale", None),
-            "weights": self.take(layer, "weight", shape),
-        }
 
 
 def _is_activated(later: Sequence[Mapping[str, object]]) -> bool:

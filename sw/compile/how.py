@@ -69,6 +69,8 @@ def _weights(layer: LinearLayer, later: Sequence[FloatLayer], compiled: Network)
             words.append(f"{negative} of {layer.channels} channels negative, weights flipped")
         if zero:
             words.append(f"{zero} of {layer.channels} channels 0, constant")
+    if layer.bias is not None:
+        words.append("biases go into what reads the sums")
     if layer.copies > 1:
         words.append(f"each sum computed {layer.copies} times")
     return words

@@ -34,11 +34,13 @@ class LinearLayer(FloatLayer):
         float32 ``[1]`` or ``[out]``: what the weights are multiplied by besides; may be negative or 0. None: 1.
     copies : int
         Times that each sum is computed, channels of a copy together: `channels` counts all of them.
+    bias : numpy.ndarray or None
+        float32 ``[out]``: latents whose signs, sign(0) = +1, are added to the sums; not with a scale. None: nothing is.
 
     Raises
     ------
     CompileError
-        A weight or scale is not finite, or a code is out of range.
+        A weight, scale or bias is not finite, a code is out of range, or there are a scale and a bias.
     """
 
     weights: np.ndarray
@@ -46,6 +48,7 @@ class LinearLayer(FloatLayer):
     codes: np.ndarray | None = None
     scale: np.ndarray | None = None
     copies: int = 1
+    bias: np.ndarray | None = None
     #: Whether the codes were given, not made of the signs.
     stored: bool = field(init=False, default=False)
 
@@ -80,6 +83,14 @@ class LinearLayer(FloatLayer):
                     f"of {self.channels} channels"
                 )
 
+        if self.bias is not None:
+            object.__setattr__(self, "bias", finite(self.name, "bias", self.bias))
+            if self.scale is not None or self.bias.shape != (self.channels,):
+                raise CompileError(
+                    f"layer {shown(self.name)}: bias has shape {self.bias.shape}, must be one number for each of "
+                    f"{self.channels} channels of weights without a scale"
+                )
+
     @property
     def channels(self) -> int:
         """Sums at each position."""
@@ -104,6 +115,11 @@ class LinearLayer(FloatLayer):
     def factors(self) -> tuple[Fraction, ...]:
         """The scale: one number, or one a channel."""
         return (Fraction(1),) if self.scale is None else tuple(Fraction(float(scale)) for scale in self.scale)
+
+    @property
+    def biases(self) -> np.ndarray:
+        """What is added to the sums of weights, int64 ``[channels]``: -1, 0 or +1."""
+        return np.zeros(self.channels, np.int64) if self.bias is None else np.where(self.bias >= 0, 1, -1)
 
     @property
     def negative(self) -> np.ndarray:

@@ -80,7 +80,7 @@ def of_pixels(layer: PixelCodes, input_type: InputType) -> Meaning:
 def weighted(layer: LinearLayer, meaning: Meaning, shape: tuple[int, ...]) -> Meaning:
     """Return the meaning of a layer's sums: each channel's offset is the sum of ``weight * offset of what it reads``.
 
-    Channels of a negative scale have their weights flipped.
+    Channels of a negative scale have their weights flipped. A bias, which goes with no scale, is one more offset.
 
     Parameters
     ----------
@@ -91,6 +91,15 @@ def weighted(layer: LinearLayer, meaning: Meaning, shape: tuple[int, ...]) -> Me
     shape : tuple of int
         Shape of what it reads.
     """
+    found = _products(layer, meaning, shape)
+    if layer.bias is None:
+        return found
+    biases = enumerate(layer.biases.tolist())
+    return Meaning(tuple(found.offset(channel) + bias * found.divisor for channel, bias in biases), found.divisor)
+
+
+def _products(layer: LinearLayer, meaning: Meaning, shape: tuple[int, ...]) -> Meaning:
+    """Return the meaning of a layer's sums without biases."""
     weights = layer.integers * np.where(layer.negative, -1, 1).reshape(-1, *(1,) * (layer.weights.ndim - 1))
     divisor, scales = meaning.divisor * layer.divisor, tuple(abs(scale) for scale in layer.factors)
     if len(meaning.offsets) == 1:

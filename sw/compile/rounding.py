@@ -110,7 +110,7 @@ def _sum_errors(network: FloatNetwork) -> dict[str, float]:
                 terms, total = 1, largest
             case LinearLayer():
                 largest *= 1.0 if layer.scale is None else float(np.abs(layer.scale).max())
-                terms, total = terms + layer.fan_in, layer.fan_in * largest
+                terms, total = terms + layer.fan_in + 1, layer.fan_in * largest + (layer.bias is not None)
             case AveragePooling():
                 terms += layer.window.area
             case BatchNorm():

@@ -225,6 +225,8 @@ class _Walk:
             if len(lowest) == 1:
                 reads, row = [0], [sum(row)]
             real = sum(factor * Fraction(t, layer.levels - 1) * lowest[i] for i, t in zip(reads, row, strict=True))
+            if layer.bias is not None:
+                real += -1 if layer.bias[channel] < 0 else 1
             per_sum = factor * slope / 2 / (layer.levels - 1)
             self._lines.append(Line(per_sum, real - per_sum * -top * sum(row)))
         self._value = node.infer(self._value)

@@ -108,7 +108,7 @@ class Builder:
                 return InputCodes(self._bits, layer["mean"], layer["std"])
             case "dense":
                 kind = KMapDense if layer.get("k_map", False) else BinaryDense
-                return kind(layer["in"], layer["out"], generator, layer.get("weights"), method)
+                return kind(layer["in"], layer["out"], generator, layer.get("weights"), method, layer.get("bias"))
             case "conv":
                 signs = layer.get("k_map", False)
                 pad = _pad(layer, _sign if signs else self._meanings[inputs[0]])

@@ -161,7 +161,10 @@ class _Builder:
             self._layers.append({"kind": "concat", "name": f"pair{self._index}", "inputs": [name, name]})
             self._shape = (2 * self._shape[0], *self._shape[1:])
         kind, choices = style.activation_entry()
-        self._layers.append(style.norm_entry(f"batchnorm_{kind}", f"norm{self._index}") | choices)
+        if style.norm == "none":
+            self._layers.append({"kind": kind, "name": f"{kind}{self._index}"} | choices)
+        else:
+            self._layers.append(style.norm_entry(f"batchnorm_{kind}", f"norm{self._index}") | choices)
         self._high = style.highest_code
 
     def _window(self, name: str, step: Conv | Pool) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class KMapDense(_ReadsReals, BinaryDense):
 
     Parameters
     ----------
-    fan_in, channels, generator, weights, method
+    fan_in, channels, generator, weights, method, bias
         As for `BinaryDense`.
     """
 
@@ -72,8 +72,9 @@ class KMapDense(_ReadsReals, BinaryDense):
         generator: torch.Generator,
         weights: Mapping[str, Any] | None = None,
         method: Method | None = None,
+        bias: str | None = None,
     ) -> None:
-        super().__init__(fan_in, channels, generator, weights, method)
+        super().__init__(fan_in, channels, generator, weights, method, bias)
         self.estimator = activation_estimator(self._choices, stochastic=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

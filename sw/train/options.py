@@ -73,7 +73,7 @@ class TrainingOptions:
         One of `allowed.PRECISIONS`: the type of activations and products in training.
     initial : str or None
         Folder of a run with the same layers whose best model this run begins with.
-    weight_method, weight_scale, bases, k_map, norm, epsilon
+    weight_method, weight_scale, bases, k_map, norm, epsilon, bias
         As in `style.Style`.
     activation, activation_scale, activation_shift, reduction, stochastic
         As in `style.Style`.
@@ -137,6 +137,7 @@ class TrainingOptions:
     k_map: bool = False
     norm: str = "batch"
     epsilon: float = EPSILON
+    bias: str | None = None
     activation: str = "bits"
     activation_scale: str | None = None
     activation_shift: str | None = None

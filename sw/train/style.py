@@ -7,6 +7,7 @@ __all__ = [
     "ACTIVATIONS",
     "ACTIVATION_SCALES",
     "ACTIVATION_SHIFTS",
+    "BIASES",
     "EPSILON",
     "FIRST",
     "HEADS",
@@ -55,8 +56,11 @@ WEIGHT_METHODS: dict[str, tuple[str, ...]] = {
 #: range of the latents.
 WEIGHT_SCALES = ("channel", "layer", "shift", "trained", "range")
 
-#: Batch normalization: the usual one, or that of powers of two (shift-based).
-NORMS = ("batch", "shift")
+#: Batch normalization: the usual one, that of powers of two (shift-based), or none before activations.
+NORMS = ("batch", "shift", "none")
+
+#: What is added to the sums of few-level weights: -1 or +1 a channel.
+BIASES = ("bits",)
 
 #: Activations: signs or codes of several bits; {0, 1}; the levels 0, 1/2, 1 (BinaryDuo, coupled); each of these as
 #: a pair of {0, 1} (decoupled); real numbers.
@@ -70,6 +74,9 @@ ACTIVATION_SHIFTS = ("static", "se")
 
 #: Added to variances unless a style says otherwise; stored in every layer, so that files do not depend on it.
 EPSILON = 1e-5
+
+#: Weights that biases go with.
+_BIASED = ("1", "ternary")
 
 #: Ternary weights are 0 up to this share of the layer's mean magnitude (arXiv:1605.04711).
 TERNARY_DELTA = 0.7
@@ -104,9 +111,11 @@ class Style:
     k_map : bool
         Whether hidden layers with weights are multiplied by the mean magnitude of what they read (XNOR-Net).
     norm : str
-        One of `NORMS`, for all batch normalizations.
+        One of `NORMS`, for all batch normalizations; a head's cannot be left out.
     epsilon : float
         What these add to variances.
+    bias : str or None
+        One of `BIASES`, for layers of signs or ternary weights; None: no biases.
     activation : str
         One of `ACTIVATIONS`.
     activation_scale : str or None
@@ -139,6 +148,7 @@ class Style:
     k_map: bool = False
     norm: str = "batch"
     epsilon: float = EPSILON
+    bias: str | None = None
     activation: str = "bits"
     activation_scale: str | None = None
     activation_shift: str | None = None
@@ -158,7 +168,15 @@ class Style:
             "activation_shift": (self.activation_shift is None or signs, "none unless activations are signs"),
             "stochastic": (not self.stochastic or signs, "false unless activations are signs"),
             "k_map": (not self.k_map or plain, "false unless activations are signs without scale, shift and draws"),
+            "norm": (
+                self.norm != "none" or self.head == "scale" and not self.k_map,
+                "'none' with head 'scale', no k_map",
+            ),
             "epsilon": (0 < self.epsilon <= 1, "above 0 and at most 1"),
+            "bias": (
+                self.bias is None or self._takes_biases(),
+                "none unless weights are '1' or 'ternary', without scale",
+            ),
             "bases": (self.bases >= 1, "1 or more"),
             "reduction": (self.reduction >= 1, "1 or more"),
         }
@@ -167,7 +185,7 @@ class Style:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, allowed: {rule}")
 
     def weight_entry(self, weights: str) -> dict[str, Any]:
-        """Return what a layer's entry says of weights called `weights`: empty for plain signs."""
+        """Return what a layer's entry says of weights called `weights`, and of biases: empty for plain signs alone."""
         method = self.weight_method
         if method is None or weights not in WEIGHT_METHODS[method]:
             method = {"1": "sign", "ternary": "ternary", "real": "real"}.get(weights, "dorefa")
@@ -179,7 +197,13 @@ class Style:
             entry["bases"] = self.bases
         if self.weight_scale is not None and weights == self.weights:
             entry["scale"] = self.weight_scale
-        return {} if entry == {"levels": 2, "method": "sign"} else {"weights": entry}
+        found: dict[str, Any] = {} if entry == {"levels": 2, "method": "sign"} else {"weights": entry}
+        return found | ({"bias": self.bias} if self.bias is not None and weights in _BIASED else {})
+
+    def _takes_biases(self) -> bool:
+        """Whether biases of -1 and +1 are of the same unit as the sums that they are added to."""
+        plain = self.weight_scale is None and self.weight_method != "multibase" and not self.k_map
+        return plain and self.weights in _BIASED
 
     def norm_entry(self, kind: str, name: str) -> dict[str, Any]:
         """Return a batch normalization's entry."""

@@ -129,11 +129,12 @@ def _products(layer: Mapping[str, Any], shape: tuple[int, ...], bits: int) -> di
     levels, bases = entry.get("levels", 2), entry.get("bases", 1) if entry.get("method") == "multibase" else 1
     width = (levels - 1).bit_length() if levels else REAL
     products = prod(shape) * fan_in * bases
+    biases = layer["out"] if layer.get("bias") is not None else 0
     scales = {"channel": layer["out"], "shift": layer["out"], "layer": 1, "trained": 1}
     return {
         "weights": layer["out"] * fan_in,
         "weight_bits": width * bases,
-        "parameters": scales.get(entry.get("scale"), 0) + (layer["out"] * bases if bases > 1 else 0),
+        "parameters": scales.get(entry.get("scale"), 0) + layer["out"] * (bases if bases > 1 else 0) + biases,
         "products": products,
         "binary": products if (levels, bits) == (2, 1) else 0,
     }

@@ -4,18 +4,73 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 from signfold.sw.train.latents import LatentWeights
 from signfold.sw.train.method import Method
-from signfold.sw.train.quantizers import draw_power, quantize_gradient
+from signfold.sw.train.quantizers import SignWeights, draw_power, quantize_gradient, weight_estimator
 from signfold.sw.train.quantizers.backprop import conv_by_rounded, linear_by_rounded
 
 __all__ = ["BinaryConv", "BinaryDense", "LatentWeights"]
 
 
 class _Products(LatentWeights):
-    """What both share: rounded gradients and scales."""
+    """What both share: rounded gradients, scales and biases.
+
+    Parameters
+    ----------
+    shape, weights, generator, method
+        As for `LatentWeights`.
+    bias : str or None
+        "bits": -1 or +1 is added to each channel's sums, the sign of a latent that is trained as weights are (Bitwise
+        Neural Networks, arXiv:1601.06071); None: nothing.
+
+    Raises
+    ------
+    ValueError
+        `bias` is neither, or the weights are not of few levels without a scale.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        weights: Mapping[str, Any],
+        generator: torch.Generator,
+        method: Method | None,
+        bias: str | None,
+    ) -> None:
+        super().__init__(shape, weights, generator, method)
+        if bias not in (None, "bits"):
+            raise ValueError(f"bias is {bias!r}, allowed: 'bits', or None")
+        if bias is not None and (not self.levels or self.scale_kind is not None or self._multibase is not None):
+            raise ValueError(f"bias is {bias!r}, allowed with weights {dict(weights)!r}: None")
+        latents = None if bias is None else nn.Parameter(torch.empty(shape[0]))
+        self.register_parameter("bias", latents)
+        if latents is not None:
+            latents.data.uniform_(-self.span, self.span, generator=generator)
+            self._bias_quantizer = SignWeights(weight_estimator(self.method, self._choices), self.span)
+
+    def enter(self, method: Method, progress: float) -> None:
+        """Go on by another stage's choices, and follow schedules."""
+        super().enter(method, progress)
+        if self.bias is not None:
+            self._bias_quantizer = SignWeights(weight_estimator(self.method, method), self.span).at(progress)
+
+    @torch.no_grad()
+    def clip(self) -> None:
+        """Bring the latents back into their range."""
+        super().clip()
+        if self.bias is not None and self._choices.clip is not None:
+            self.bias.clamp_(-self.span, self.span)
+
+    def _biases(self) -> torch.Tensor:
+        """Return what is added to the sums."""
+        if not self.training:
+            return self._bias_quantizer.estimator.deterministic().apply(self.bias)
+        if self._choices.weights_as != "quantized":
+            return self.bias.tanh() if self._choices.weights_as == "tanh" else self.bias
+        return self._bias_quantizer.apply(self.bias, self._generator)
 
     def _rounded(self, x: torch.Tensor) -> torch.Tensor | None:
         """Return inputs for the gradient of the weights; None: the inputs themselves."""
@@ -26,12 +81,14 @@ class _Products(LatentWeights):
     def _finish(self, sums: torch.Tensor) -> torch.Tensor:
         """Take sums to what the next layer reads."""
         if self.training and self._choices.gradient_bits is not None and self.quantizer is not None:
-            return quantize_gradient(sums, self._choices.gradient_bits, self._generator)
-        return self._scaled_sums(sums)
+            sums = quantize_gradient(sums, self._choices.gradient_bits, self._generator)
+        else:
+            sums = self._scaled_sums(sums)
+        return sums if self.bias is None else sums + self._biases().to(sums.dtype).view(-1, *(1,) * (sums.dim() - 2))
 
 
 class BinaryDense(_Products):
-    """Fully connected layer without bias.
+    """Fully connected layer.
 
     Parameters
     ----------
@@ -45,6 +102,8 @@ class BinaryDense(_Products):
         The layer's `weights` entry; signs without it.
     method : Method, optional
         Choices of training.
+    bias : str, optional
+        "bits", see `_Products`.
     """
 
     def __init__(
@@ -54,8 +113,9 @@ class BinaryDense(_Products):
         generator: torch.Generator,
         weights: Mapping[str, Any] | None = None,
         method: Method | None = None,
+        bias: str | None = None,
     ) -> None:
-        super().__init__((channels, fan_in), weights or {}, generator, method)
+        super().__init__((channels, fan_in), weights or {}, generator, method, bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return sums [n, channels] of inputs [n, ...], flattened channels first; integers of inputs -1 and +1."""
@@ -67,7 +127,7 @@ class BinaryDense(_Products):
 
 
 class BinaryConv(_Products):
-    """Convolution (cross-correlation) without bias.
+    """Convolution (cross-correlation).
 
     Parameters
     ----------
@@ -85,7 +145,7 @@ class BinaryConv(_Products):
         self, layer: Mapping[str, Any], pad: float, generator: torch.Generator, method: Method | None = None
     ) -> None:
         shape = (layer["out"], layer["in"] // layer["groups"], *layer["kernel"])
-        super().__init__(shape, layer.get("weights", {}), generator, method)
+        super().__init__(shape, layer.get("weights", {}), generator, method, layer.get("bias"))
         self._stride, self._groups, self._pad = tuple(layer["stride"]), layer["groups"], pad
         self._padding = tuple(layer["padding"])
 

@@ -61,6 +61,8 @@ def lay_out(
         return describe(shape, bits, parse_topology(topology), classes, style)
     if style.activation == "decoupled":
         raise ValueError(f"activation is 'decoupled', allowed with {topology!r}: the others")
+    if style.norm == "none":
+        raise ValueError(f"norm is 'none', allowed with {topology!r}: the others")
     return ARCHITECTURES[topology](shape, bits, classes, style)
 
 

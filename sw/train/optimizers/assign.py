@@ -42,6 +42,8 @@ def roles(model: nn.Module) -> dict[str, str]:
     for name, module in model.named_modules():
         if isinstance(module, LatentWeights):
             found[f"{name}.weight"] = "real" if module.quantizer is None else "binary"
+            if f"{name}.bias" in found:
+                found[f"{name}.bias"] = "binary"
     return found
 
 
@@ -162,7 +164,7 @@ class Optimizers:
 
 def _scale(choice: OptimizerChoice, role: str, parameter: nn.Parameter) -> float:
     """Return the factor on a parameter's learning rate."""
-    if choice.scale == "none" or role != "binary":
+    if choice.scale == "none" or role != "binary" or parameter.dim() < 2:
         return 1.0
     return (sum(fans(parameter)) / 1.5) ** 0.5
 

@@ -146,6 +146,11 @@ def test_refusals(make_run, make_image_run, tmp_path) -> None:
         decouple(read_model(run.write(tmp_path / "branches")))
     run = make_run(rng, [16, 8, 5])
     run.layers[2] |= {"kind": "batchnorm_quant", "levels": 3}
+    run.layers[3]["bias"] = "bits"
+    run.tensors["model.dense1.bias"] = np.ones(5, np.float32)
+    with pytest.raises(CompileError, match="'dense1': its biases are of one bit"):
+        decouple(read_model(run.write(tmp_path / "biases")))
+    del run.layers[3]["bias"], run.tensors["model.dense1.bias"]
     model = read_model(run.write(tmp_path / "norm"))
     norm = {"kind": "batchnorm_sign", "name": "again", "eps": 1e-5}
     layers = [*model.description["layers"][:3], norm, *model.description["layers"][3:]]

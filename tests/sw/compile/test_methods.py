@@ -11,6 +11,7 @@ from signfold.sw.compile.checkpoint import read_model
 from signfold.sw.compile.frontend import import_model
 from signfold.sw.compile.how import describe_folds
 from signfold.sw.compile.power_of_two import power_of_two
+from signfold.sw.compile.verify import verify_body
 from signfold.sw.errors import CheckpointError, CompileError
 from signfold.sw.network import Affine
 
@@ -203,6 +204,73 @@ def test_lone_activations_and_split_norms_are_those_of_one_layer(make_run, tmp_p
         del alone.tensors[f"model.norm0.{tensor}"]
     network = compile_network(import_model(read_model(alone.write(tmp_path / "alone"))))
     assert (network.node("sign").thresholds == 0).all()
+
+
+def biased(make_image_run, seed=4):
+    """Return a run with biases in every layer with weights, before pools of both kinds and in the head."""
+    run = make_image_run(np.random.default_rng(seed))
+    for name, channels in (("conv0", 6), ("conv1", 6), ("conv2", 8), ("dense0", 10)):
+        run.layer(name)["bias"] = "bits"
+        latents = np.random.default_rng(seed).normal(size=channels).astype(F)
+        latents[:4] = 0.0, -0.0, 1e-40, -1e-40
+        run.tensors[f"model.{name}.bias"] = latents
+    for name in ("norm0", "norm1", "norm2"):
+        run.tensors[f"model.{name}.weight"][:3] *= -1
+    return run
+
+
+def test_biases_of_one_bit_fold(make_image_run, tmp_path) -> None:
+    model = read_model(biased(make_image_run).write(tmp_path / "run"))
+    trained = import_model(model)
+    network = compile_network(trained)
+    assert trained.body[1].biases[:4].tolist() == [1, 1, 1, -1]
+    folds = dict(zip((layer.name for layer in trained.layers), describe_folds(trained, network), strict=True))
+    assert folds["conv1"] == "weights are the signs of the latents; biases go into what reads the sums"
+    # Those of the last layer are offsets of scores.
+    head = network.node(network.output)
+    assert isinstance(head, Affine) and len(set(head.offset.tolist())) > 1
+    # A verifier that knows nothing of a bias refuses thresholds that do.
+    ignorant = replace(trained.body[1], bias=-trained.body[1].bias - F(1e-3))
+    with pytest.raises(CompileError, match="verify: layer 'norm0' channel"):
+        verify_body(replace(trained, layers=(trained.layers[0], ignorant, *trained.layers[2:])), network.nodes)
+
+    pytest.importorskip("torch", reason="runs the trained model")
+    from signfold.sw.compile.agreement import compare_classes, compare_codes
+    from signfold.sw.compile.torch_front import TorchModel
+
+    pictures = np.random.default_rng(1).integers(0, 17, (60, 1, 8, 8)).astype(np.uint8)
+    torch_model = TorchModel(model)
+    for entry in compare_codes(trained, network, torch_model, pictures):
+        assert entry["explained"] == entry["differing"] <= 2 and entry["sum_error"] < 1, entry
+    compared = compare_classes(trained, network, torch_model, pictures, network.evaluate(pictures).classes)
+    assert compared["explained"] == compared["differing"] <= 2
+
+
+def test_a_bias_moves_the_threshold_by_itself(make_run, tmp_path) -> None:
+    run = make_run(np.random.default_rng(7), [16, 8, 5])
+    run.layers[2] = {"kind": "sign", "name": "sign"}
+    for tensor in ("weight", "bias", "running_mean", "running_var"):
+        del run.tensors[f"model.norm0.{tensor}"]
+    run.layers[1]["bias"] = "bits"
+    run.tensors["model.dense0.bias"] = np.array([0.0, -0.0, 1e-40, -1e-40, 3.0, -3.0, 1.0, -1.0], F)
+    network = compile_network(import_model(read_model(run.write(tmp_path / "run"))))
+    # s + 1 >= 0 from -1 on, of even sums from 0; s - 1 >= 0 from 1 on, hence 2.
+    assert network.node("sign").thresholds.ravel().tolist() == [0, 0, 0, 2, 0, 2, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"bias": "real"}, CheckpointError, "layer 'conv0': bias must be 'bits', not 'real'"),
+        ({"weights": {"levels": 2, "scale": "channel"}}, CompileError, "'conv0': bias has shape .* without a scale"),
+    ],
+)
+def test_biases_that_are_refused(make_image_run, tmp_path, change, error, message) -> None:
+    run = biased(make_image_run)
+    run.layer("conv0").update(change)
+    run.tensors["model.conv0.scale"] = np.ones(6, F)
+    with pytest.raises(error, match=message):
+        import_model(read_model(run.write(tmp_path / "run")))
 
 
 def test_powers_of_two_are_the_nearest_in_the_logarithm() -> None:

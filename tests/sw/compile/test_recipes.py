@@ -47,6 +47,7 @@ IMAGES, FLAT = "3c3,p2,3c1,4", "4,3"
 #: What compiles and no recipe has.
 OTHERS = {
     "activations 0 and 1": {"activation": "zero-one"},
+    "biases of ternary weights": {"weights": "ternary", "bias": "bits", "activations": 2},
     "decoupled": {"activation": "decoupled", "weight_scale": "layer"},
     "random signs": {"weight_method": "stochastic", "stochastic": True},
     "sparse bits": {"weights": "ternary", "weight_method": "bitwise", "method": {"sparsity": 0.4}},

@@ -207,6 +207,10 @@ CHOICES = {
         {"weights": "ternary", "weight_method": "bitwise"},
         {"sparsity": 0.3, "activation_estimator": {"name": "identity"}},
     ),
+    "bitwise, biases": (
+        {"weight_method": "bitwise", "norm": "none", "bias": "bits"},
+        {"activation_estimator": {"name": "identity"}, "weight_estimator": {"name": "identity", "draw": "sigmoid"}},
+    ),
     "abc-net": ({"weight_method": "multibase", "bases": 2}, {}),
     "bi-real": ({}, {"activation_estimator": {"name": "approx"}}),
     "bnn+": ({}, {"weight_estimator": {"name": "swish"}, "activation_estimator": {"name": "swish"}}),
