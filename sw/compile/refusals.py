@@ -16,8 +16,15 @@ _SUM = (
     "convolutions without shortcuts (vgg-small, cnv, bnn-cifar or steps such as '64c3p1,64c3p1,p2')"
 )
 
+_BASES = (
+    "it makes sums of several signs, each with a real factor, which are no evenly spaced numbers; the nearest that "
+    "compiles: codes of several bits, 'batchnorm_quant' (--activation bits --activations 2 to 8)"
+)
+
 #: Kinds of layers that are known and do not compile, and why.
 KINDS: dict[str, str] = {
+    "batchnorm_bases": _BASES,
+    "bases": _BASES,
     "batchnorm_relu": _REAL,
     "relu": _REAL,
     "prelu": _REAL,

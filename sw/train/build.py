@@ -13,9 +13,13 @@ from signfold.sw.train.layers import AvgPool, InputCodes, InputThreshold, MaxPoo
 from signfold.sw.train.method import Method
 from signfold.sw.train.norms import BatchNorm
 from signfold.sw.train.real_layers import Add, Concat, HardTanh, PReLU, Rectifier, Subsample
+from signfold.sw.train.several_bits import BatchNormBases
 from signfold.sw.train.weights import BinaryConv, BinaryDense
 
 __all__ = ["Builder", "Step"]
+
+#: Kinds, with or without a normalization before them, whose results have no codes.
+_REAL = ("batchnorm", "bases", "relu", "hardtanh", "prelu", "add", "subsample")
 
 #: What codes stand for.
 Meaning = Callable[[int], float]
@@ -124,6 +128,8 @@ class Builder:
                 signed, levels = layer.get("signed", False), layer.get("levels")
                 bits = layer["bits"] if levels is None else 2
                 return BatchNormQuant(channels, eps, momentum, bits, signed, norm=norm, levels=levels, method=method)
+            case "batchnorm_bases" | "bases":
+                return BatchNormBases(channels, *self._norm(layer), generator, bases=layer["bases"], method=method)
             case "batchnorm_relu" | "relu":
                 return Rectifier(channels, *self._norm(layer))
             case "batchnorm":
@@ -180,7 +186,7 @@ def _meaning(layer: Mapping[str, Any], bits: int) -> Meaning | None:
             return float((scaled - layer["mean"][0]) / layer["std"][0])
 
         return pixel
-    if kind in ("batchnorm", "batchnorm_relu", "relu", "hardtanh", "prelu", "add", "subsample") or layer.get("scale"):
+    if kind.removeprefix("batchnorm_") in _REAL or layer.get("scale"):
 
         def nothing(code: int) -> float:
             raise ValueError(f"pad is code {code} of {layer.get('name', kind)!r}, allowed: 'zero', as it has no codes")

@@ -12,12 +12,16 @@ from signfold.sw.train.build import Builder
 from signfold.sw.train.layers import Scale
 from signfold.sw.train.method import Method
 from signfold.sw.train.real_layers import Rectifier
+from signfold.sw.train.several_bits import BatchNormBases
 from signfold.sw.train.weights import LatentWeights
 
 __all__ = ["BinaryNet"]
 
 #: Values that are evaluated at once: bounds the memory of layers with many positions.
 BLOCK_VALUES = 1 << 20
+
+#: Layers whose results dropout takes from.
+_ACTIVATIONS = (BatchNormBases, BatchNormSign, BatchNormQuant, Rectifier)
 
 
 class BinaryNet(nn.Module):
@@ -93,7 +97,7 @@ class BinaryNet(nn.Module):
             x = module(*read)
             if place == 0 and self.training:
                 x = x.to(self._precision)
-            if self.training and self._dropout and isinstance(module, (BatchNormSign, BatchNormQuant, Rectifier)):
+            if self.training and self._dropout and isinstance(module, _ACTIVATIONS):
                 x = x * self._kept(x) / (1 - self._dropout)
             values[name] = x
             for each in self._done[place]:

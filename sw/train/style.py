@@ -63,8 +63,8 @@ NORMS = ("batch", "shift", "none")
 BIASES = ("bits",)
 
 #: Activations: signs or codes of several bits; {0, 1}; the levels 0, 1/2, 1 (BinaryDuo, coupled); each of these as
-#: a pair of {0, 1} (decoupled); real numbers.
-ACTIVATIONS = ("bits", "zero-one", "coupled", "decoupled", "relu")
+#: a pair of {0, 1} (decoupled); several signs of each value with trained factors (ABC-Net); real numbers.
+ACTIVATIONS = ("bits", "zero-one", "coupled", "decoupled", "bases", "relu")
 
 #: What multiplies signs.
 ACTIVATION_SCALES = ("trained",)
@@ -107,7 +107,7 @@ class Style:
     weight_scale : str or None
         One of `WEIGHT_SCALES`, for all layers with the hidden layers' weights; None: no scale.
     bases : int
-        Bases of "multibase" weights.
+        Bases of "multibase" weights, and signs of "bases" activations.
     k_map : bool
         Whether hidden layers with weights are multiplied by the mean magnitude of what they read (XNOR-Net).
     norm : str
@@ -214,6 +214,8 @@ class Style:
         """Return what an activation is called after "batchnorm_", and what its entry says besides."""
         if self.activation == "relu":
             return "relu", {}
+        if self.activation == "bases":
+            return "bases", {"bases": self.bases}
         if self.activation == "coupled":
             return "quant", {"levels": 3, "signed": False}
         if self.activation != "bits":
@@ -234,4 +236,4 @@ class Style:
     @property
     def highest_code(self) -> int:
         """Highest code of an activation, 0 of real ones."""
-        return {"relu": 0, "coupled": 2}.get(self.activation, (1 << self.activations) - 1)
+        return {"relu": 0, "bases": 0, "coupled": 2}.get(self.activation, (1 << self.activations) - 1)

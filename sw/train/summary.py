@@ -76,7 +76,7 @@ class _Walk:
         elif kind.startswith("batchnorm"):
             # Weight, bias, running mean and variance.
             entry["parameters"] = _NORM * shape[0] + _activation_parameters(layer, shape[0])
-        elif kind in ("sign", "quant", "prelu", "scale"):
+        elif kind in ("sign", "quant", "bases", "prelu", "scale"):
             fixed = {"prelu": shape[0], "scale": 1}
             entry["parameters"] = fixed.get(kind, 0) + _activation_parameters(layer, shape[0])
         self._shapes[name], self._bits[name], self._last = shape, entry["bits"], name
@@ -117,6 +117,8 @@ def _bits(layer: Mapping[str, Any], kind: str, reads: list[int]) -> int:
             return max(reads) if 0 not in reads else 0 if not any(reads) else REAL
         case "avgpool" if reads[0] == 0:
             return 0
+        case "batchnorm_bases" | "bases":
+            return layer["bases"]
         case "avgpool" | "batchnorm" | "batchnorm_relu" | "relu" | "hardtanh" | "prelu" | "add" | "scale":
             return REAL
     raise ValueError(f"layer kind is {kind!r}, which this version does not know")
@@ -144,4 +146,4 @@ def _activation_parameters(layer: Mapping[str, Any], channels: int) -> int:
     """Count the numbers of an activation: trained scale, shift a channel, or the two layers of an SE block."""
     hidden = max(1, channels // layer.get("reduction", 16))
     shift = {"static": channels, "se": 2 * channels * hidden}.get(layer.get("shift"), 0)
-    return shift + (layer.get("scale") is not None)
+    return shift + (layer.get("scale") is not None) + 2 * layer.get("bases", 0)

@@ -91,7 +91,7 @@ class Graph:
             kind = f"batchnorm_{kind}"
             choices = self.style.norm_entry(kind, name) | choices
         self._add(kind, name, choices, source, self._shapes[source])
-        if not kind.endswith("relu"):
+        if not kind.endswith(("relu", "bases")):
             self._high[name] = self.style.highest_code
         return name
 

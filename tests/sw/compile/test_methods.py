@@ -318,6 +318,7 @@ CHAIN = "the nearest that compiles: a chain of the same convolutions without sho
 
 REFUSED = [
     # Known, and no integers: what would do is said.
+    (layer("norm0", kind="batchnorm_bases", bases=3), "'norm0': 'batchnorm_bases' does not compile", "--activations 2"),
     (layer("conv1", k_map=True), "'conv1': 'k_map' does not compile", "without it (k_map false)"),
     (layer("norm0", shift="se", reduction=2), "'norm0': 'shift' of 'se' does not compile", "('shift': 'static')"),
     (entry("norm0", kind="batchnorm_relu", eps=1e-5), "'norm0': 'batchnorm_relu' does not compile", REAL),

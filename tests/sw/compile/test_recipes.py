@@ -23,7 +23,7 @@ pytest.importorskip("sklearn", reason="the digits data set needs signfold[train]
 
 #: What the compiler says to recipes that it refuses, real weights being rounded to `BITS`. All others compile.
 REFUSED = {
-    "abc-net": "weights of method 'multibase' do not compile",
+    "abc-net": "'batchnorm_bases' does not compile",
     "binaryconnect": "'batchnorm_relu' does not compile",
     "binaryconnect-stochastic": "'batchnorm_relu' does not compile",
     "binarydensenet": "'relu' does not compile|'concat' does not compile",

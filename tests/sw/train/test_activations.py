@@ -10,6 +10,7 @@ from signfold.sw.train.activations import BatchNormQuant, BatchNormSign  # noqa:
 from signfold.sw.train.method import Method  # noqa: E402
 from signfold.sw.train.quantizers import CodeActivation, CoupledTernary  # noqa: E402
 from signfold.sw.train.real_layers import HardTanh, PReLU, Rectifier  # noqa: E402
+from signfold.sw.train.several_bits import BatchNormBases  # noqa: E402
 
 
 def generator(seed: int = 1) -> "torch.Generator":
@@ -151,6 +152,42 @@ def test_real_activations() -> None:
     assert y.tolist() == [[-1, 2], [0.5, 3], [0, 0], [-0.5, 1]]
     y.sum().backward()
     assert layer.weight.grad.tolist() == [-3, -2]
+
+
+def test_several_signs_of_each_value_are_summed() -> None:
+    layer = BatchNormBases(1, 0.0, 0.1, None, bases=2)
+    assert layer.shift.tolist() == [-1, 1] and layer.scale.tolist() == [0.5, 0.5]
+    with torch.no_grad():
+        layer.shift.copy_(torch.tensor([0.5, -0.25]))
+        layer.scale.copy_(torch.tensor([2.0, -1.0]))
+    # clip(x + 1/2, 0, 1) >= 1/2 from 0 on; clip(x - 1/4, 0, 1) >= 1/2 from 3/4 on.
+    values = [-0.75, -0.5, -1e-40, -0.0, 0.0, 1e-40, 0.25, 0.5, 0.75, 1.25, 1.5]
+    x = torch.tensor(values).view(-1, 1).requires_grad_()
+    first = [1 if value >= 0 else -1 for value in values]
+    second = [1 if value >= 0.75 else -1 for value in values]
+    y = layer(x)
+    assert y.flatten().tolist() == [2 * a - b for a, b in zip(first, second, strict=True)]
+    g = torch.arange(1.0, 12.0).view(-1, 1)
+    y.backward(g)
+    # The gradient passes from -1/2 to 1/2, and from 1/4 to 5/4.
+    inside = [[-0.5 <= value <= 0.5 for value in values], [0.25 <= value <= 1.25 for value in values]]
+    up = g.flatten().tolist()
+    assert x.grad.flatten().tolist() == [2 * u * a - u * b for u, a, b in zip(up, *inside, strict=True)]
+    assert layer.shift.grad.tolist() == [
+        2 * sum(u for u, a in zip(up, inside[0], strict=True) if a),
+        -sum(u for u, b in zip(up, inside[1], strict=True) if b),
+    ]
+    assert layer.scale.grad.tolist() == [
+        sum(u * a for u, a in zip(up, first, strict=True)),
+        sum(u * b for u, b in zip(up, second, strict=True)),
+    ]
+    assert torch.equal(layer.eval()(x), y)
+    layer.train().enter(Method(activations_as="real"), 0.0)
+    assert layer(torch.tensor([[0.25]])).item() == 2 * (2 * 0.75 - 1) - (2 * 0.0 - 1)
+    one = BatchNormBases(1, 0.0, 0.1, None, bases=1)
+    assert one(torch.tensor([[-0.5], [-0.0], [2.0]])).flatten().tolist() == [-1, 1, 1]
+    with pytest.raises(ValueError, match="bases is 0"):
+        BatchNormBases(1, 0.0, 0.1, None, bases=0)
 
 
 @pytest.mark.parametrize("layer", [{"shift": "moving"}, {"scale": "channel"}])

@@ -212,6 +212,7 @@ CHOICES = {
         {"activation_estimator": {"name": "identity"}, "weight_estimator": {"name": "identity", "draw": "sigmoid"}},
     ),
     "abc-net": ({"weight_method": "multibase", "bases": 2}, {}),
+    "abc-net, activations": ({"weight_method": "multibase", "activation": "bases", "bases": 3}, {}),
     "bi-real": ({}, {"activation_estimator": {"name": "approx"}}),
     "bnn+": ({}, {"weight_estimator": {"name": "swish"}, "activation_estimator": {"name": "swish"}}),
     "neurons": ({"stochastic": True}, {"activation_estimator": {"name": "sigmoid", "draw": "sigmoid"}}),
