@@ -1,7 +1,6 @@
 """One run of the comparison of training methods: train, evaluate, compile, and what the hardware takes."""
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,7 +49,7 @@ TASKS = {
     ),
     "fashion": Task(
         "Fashion-MNIST, 8c3s2-16c3-P2-64-10",
-        {"dataset": "fashion-mnist", "topology": "8c3s2,16c3,p2,64", "epochs": 15, "batch": 100, **_ALIKE},
+        {"dataset": "fashion-mnist", "topology": "8c3s2,16c3,p2,64", "epochs": 5, "batch": 100, **_ALIKE},
         2000,
     ),
 }
@@ -134,7 +133,6 @@ def run_entry(
     done = run / "result.json"
     if done.exists():
         return json.loads(done.read_text())
-    os.nice(5)
     task = TASKS[task_name]
     result: dict[str, Any] = {"task": task_name, "method": name, "seed": seed}
     dataset = load(task.common["dataset"], data_dir)
