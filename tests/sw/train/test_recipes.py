@@ -11,6 +11,7 @@ from signfold.sw.cli.app import main  # noqa: E402
 from signfold.sw.cli.train_options import chosen, gather  # noqa: E402
 from signfold.sw.data import load, names  # noqa: E402
 from signfold.sw.train.architectures import lay_out  # noqa: E402
+from signfold.sw.train.course import Course  # noqa: E402
 from signfold.sw.train.loop import train  # noqa: E402
 from signfold.sw.train.options import TrainingOptions  # noqa: E402
 from signfold.sw.train.recipes import merge, read_recipe, recipe_names  # noqa: E402
@@ -30,6 +31,48 @@ def test_recipes_fit_their_data(name: str) -> None:
         assert TrainingOptions.from_json(json.loads(json.dumps(options.to_json()))) == options
         thresholds = None if options.reads_codes else (1,)
         lay_out(options.topology, PICTURES[dataset], 8, 10, options.style(thresholds))
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "rates"),
+    [
+        # Epochs, and the rate from there on.
+        ("xnor-net-code", "cifar10", {0: 1e-3, 18: 5e-4, 29: 1e-4, 43: 5e-5, 52: 1e-5}),
+        ("xnor-net", "cifar10", {0: 1e-2, 120: 1e-3, 200: 1e-4, 240: 1e-5, 280: 1e-6}),
+        ("bwn", "cifar10", {0: 0.1, 120: 1e-2, 200: 1e-3, 240: 1e-4, 280: 1e-5}),
+        ("binaryduo", "cifar10", {0: 0.1, 120: 1e-2, 160: 1e-3}),
+        ("dorefa", "cifar10", {0: 1e-3, 100: 5e-4}),
+        ("bop", "cifar10", {0: 1e-2, 100: 1e-3, 200: 1e-4, 300: 1e-5, 400: 1e-6}),
+        ("bnn-torch", "mnist", {20 * k: 2.0 ** (-6 - k) for k in range(10)}),
+        ("bnn-torch", "cifar10", {50 * k: 2.0 ** (-6 - k) for k in range(10)}),
+    ],
+)
+def test_rates_fall_at_the_published_epochs(name: str, dataset: str, rates: dict[int, float]) -> None:
+    options = TrainingOptions.from_json(read_recipe(name).choose(dataset))
+    course, expected = Course(options), None
+    for epoch in range(options.epochs):
+        expected = rates.get(epoch, expected)
+        for share in (0.0, 0.999):
+            factor, progress = course.rate(epoch, share)
+            assert options.lr * factor == pytest.approx(expected, rel=1e-9), epoch
+            assert (progress < options.optimizer.decay_until) == (epoch < 29 or name != "xnor-net-code")
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "last"),
+    [
+        ("bnn", "mnist", 3e-7),
+        ("bnn", "cifar10", 3e-7),
+        ("binaryconnect", "mnist", 3e-6),
+        ("binaryconnect", "cifar10", 2e-6),
+    ]
+    + [("few-multiplications", "mnist", 0.01), ("few-multiplications", "cifar10", 0.001)],
+)
+def test_exponential_rates_end_where_published(name: str, dataset: str, last: float) -> None:
+    options = TrainingOptions.from_json(read_recipe(name).choose(dataset))
+    course = Course(options)
+    assert options.lr * course.rate(options.epochs, 0.0)[0] == pytest.approx(last, rel=1e-6)
+    assert course.rate(3, 0.9) == course.rate(3, 0.0) > course.rate(4, 0.0)
 
 
 @pytest.mark.parametrize("name", recipe_names())
