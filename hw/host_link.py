@@ -35,6 +35,8 @@ class HostLinkParameters:
         Clock cycles a bit of the serial line, at least 4.
     chunk : int
         Bytes of a chunk of weights, where the accelerator has weights to load; else 0.
+    table : bool
+        Keep what an identify request returns in a ROM; see `ResponseBuilderParameters`.
 
     Raises
     ------
@@ -46,6 +48,7 @@ class HostLinkParameters:
     lanes: int
     divisor: int
     chunk: int = 0
+    table: bool = False
 
     def __post_init__(self):
         check_integer("lanes", self.lanes, minimum=1)
@@ -72,7 +75,7 @@ class HostLinkParameters:
     @property
     def builder(self) -> ResponseBuilderParameters:
         """Builder of responses."""
-        return ResponseBuilderParameters(self.geometry)
+        return ResponseBuilderParameters(self.geometry, self.table)
 
     def compute(self, line: bytes, infer: Callable[[list[int]], tuple[list[int], int]]) -> bytes:
         """Return all bytes that the link sends for all bytes that it receives.

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from signfold.hw.accelerator import AcceleratorConfig
 from signfold.hw.host_link import HostLinkParameters
 from signfold.hw.packet import Geometry
+from signfold.hw.rom import RomParameters
 
 __all__ = ["HostedAccelerator", "HostedAcceleratorParameters"]
 
@@ -28,6 +29,8 @@ class HostedAcceleratorParameters:
         Clock cycles a bit of the serial line, at least 4.
     window : int
         Requests that the host may have outstanding.
+    table : bool
+        Keep what the device tells of itself in a ROM, `identity`, so that it can be replaced with the network.
 
     Raises
     ------
@@ -39,6 +42,7 @@ class HostedAcceleratorParameters:
     identity: bytes
     divisor: int
     window: int = 2
+    table: bool = False
 
     def __post_init__(self):
         _ = self.link  # refuses what does not fit the protocol
@@ -60,7 +64,13 @@ class HostedAcceleratorParameters:
     def link(self) -> HostLinkParameters:
         """The host link."""
         chunk = len(self.config.chunks[0]) if self.config.loads else 0
-        return HostLinkParameters(self.geometry, self.config.pixels.lanes, self.divisor, chunk)
+        return HostLinkParameters(self.geometry, self.config.pixels.lanes, self.divisor, chunk, self.table)
+
+    @property
+    def roms(self) -> tuple[RomParameters, ...]:
+        """All tables."""
+        own = self.link.builder.rom
+        return self.config.roms if own is None else (*self.config.roms, own)
 
     def compute(self, line: bytes) -> bytes:
         """Return all bytes that the device sends for all bytes that it receives, from a host that keeps the window."""

@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.packet import RESPONSE_FLAG, Geometry, RequestType, Status, header_layout, packet_layout
+from signfold.hw.rom import RomParameters
 from signfold.hw.shapes import result_layout
 
 __all__ = ["ResponseBuilder", "ResponseBuilderParameters"]
@@ -20,9 +21,17 @@ class ResponseBuilderParameters:
     ----------
     geometry : Geometry
         What an identify request returns, and the form of a result.
+    table : bool
+        Keep what an identify request returns in a ROM, `rom`, whose contents can be replaced; else it is logic.
     """
 
     geometry: Geometry
+    table: bool = False
+
+    @property
+    def rom(self) -> RomParameters | None:
+        """What an identify request returns, a byte a word; None where it is logic."""
+        return RomParameters("identity", 8, tuple(self.geometry.pack())) if self.table else None
 
     def compute(self, answer: tuple[int, int, Status], scores: list[int] | None = None, best: int = 0) -> bytes:
         """Return the response packet.
@@ -91,8 +100,15 @@ class ResponseBuilder(wiring.Component):
         infer = Signal()
         load = Signal()
         good = Signal()
-        identity = Array(Const(byte, 8) for byte in g.pack())
-        index = Signal(range(max(len(identity), g.score_bytes, g.class_bytes)))
+        length, rom = len(g.pack()), self.parameters.rom
+        index = Signal(range(max(length, g.score_bytes, g.class_bytes)))
+        if rom is None:
+            byte = Array(Const(byte, 8) for byte in g.pack())[index]
+        else:
+            # Read one byte ahead, which hides the latency: byte 0 while the header leaves.
+            m.submodules[rom.name] = table = rom.create()
+            byte = table.data
+            m.d.comb += table.address.eq(index)
         score = Signal(signed(8 * g.score_bytes))
         best = Signal(8 * g.class_bytes)
         m.d.comb += [
@@ -134,11 +150,13 @@ class ResponseBuilder(wiring.Component):
             with m.State("IDENTITY"):
                 m.d.comb += [
                     self.o.valid.eq(1),
-                    self.o.payload.data.eq(identity[index]),
-                    self.o.payload.last.eq(index == len(identity) - 1),
+                    self.o.payload.data.eq(byte),
+                    self.o.payload.last.eq(index == length - 1),
                 ]
                 with m.If(self.o.ready):
                     m.d.sync += index.eq(index + 1)
+                    if rom is not None:
+                        m.d.comb += table.address.eq(index + 1)
                     with m.If(self.o.payload.last):
                         m.next = "IDLE"
             with m.State("SCORE"):

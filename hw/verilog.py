@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from amaranth._toolchain.yosys import find_yosys
 from amaranth.hdl import Elaboratable
 
+from signfold.hw.block_rom import BLOCK_FAMILIES, BlockRomParameters
 from signfold.hw.canonical import canonical
 from signfold.hw.module_library import ModuleLibrary
 from signfold.hw.rom import RomParameters
@@ -54,6 +55,7 @@ def convert(
     roms: Sequence[RomParameters] = (),
     keep_wires: Sequence[str] = (),
     header: Sequence[str] = (),
+    blocks: str | None = None,
 ) -> str:
     """Convert a component to Verilog-2005.
 
@@ -74,6 +76,9 @@ def convert(
         Names of signals that stay visible in the modules directly inside the top module, for monitors.
     header : sequence of str
         Lines of the comment at the top, printable ASCII.
+    blocks : str or None
+        "any": every ROM asks synthesis for block RAM, whatever its size and style. "ice40", "ecp5": for synthesis every
+        ROM is a `signfold.hw.block_rom` of that family.
 
     Returns
     -------
@@ -96,11 +101,13 @@ def convert(
         expected[rom.name] = rom
     library = ModuleLibrary(name)
     design = canonical(library.convert(component), keep_modules=expected.keys(), keep_wires=keep_wires)
-    lines = _replaceable_roms(_write_verilog(design), expected)
+    lines = _replaceable_roms(_write_verilog(design), expected, in_blocks=blocks is not None)
     primitives = {}
     for module, parameters in library.modules.items():
         if hasattr(parameters, "primitives") and (mapped := parameters.primitives(module)):
             primitives[module] = mapped
+    if blocks in BLOCK_FAMILIES:
+        primitives |= _block_roms(lines, expected, blocks)
     return "\n".join([*_preamble(header), *_with_primitives(lines, primitives), ""])
 
 
@@ -153,7 +160,23 @@ def _preamble(header: Sequence[str]) -> list[str]:
     return lines
 
 
-def _replaceable_roms(text: str, expected: dict[str, RomParameters]) -> list[str]:
+def _block_roms(lines: Sequence[str], expected: dict[str, RomParameters], family: str) -> dict[str, str]:
+    """Return a module of named block RAMs for each module of a ROM."""
+    modules = {}
+    for line in lines:
+        match = _MODULE.match(line)
+        rom = expected.get(match[1].rpartition("__")[2]) if match else None
+        if rom is not None:
+            ports = set(line[match.end() : -2].split(", "))
+            address = ports & {"address", "port__addr"}
+            if ports - address != {"clk", "rst", "data"} or len(address) != 1:
+                raise ValueError(f"ROM {rom.name!r} must have ports clk, rst, data and an address, but reads {line!r}")
+            parameters = BlockRomParameters(family, rom.width, rom.depth)
+            modules[match[1]] = parameters.verilog(match[1], rom.words, address.pop())
+    return modules
+
+
+def _replaceable_roms(text: str, expected: dict[str, RomParameters], *, in_blocks: bool = False) -> list[str]:
     """Give each ROM's initial block its alternative, and make sure that all ROMs are what they should be."""
     lines: list[str] = []
     pending = dict(expected)
@@ -178,6 +201,10 @@ def _replaceable_roms(text: str, expected: dict[str, RomParameters]) -> list[str
                 while line != "  end":
                     line = next(source)
                 continue
+            if in_blocks and module in expected:
+                if lines[-1].startswith("  (* rom_style"):
+                    lines.pop()
+                lines.append('  (* rom_style = "block" *)')
         elif line == "  initial begin" and module in expected:
             rom = pending.pop(module, None)
             if rom is None:

@@ -36,7 +36,7 @@ def identity(network: Network) -> bytes:
     return bytes.fromhex(network.content_hash)[:16]
 
 
-def generate_hosted(network: Network, plan: Plan, divisor: int) -> HostedDesign:
+def generate_hosted(network: Network, plan: Plan, divisor: int, *, patchable: str | None = None) -> HostedDesign:
     """Convert an accelerator with a host link to Verilog; the same inputs give the same text.
 
     Parameters
@@ -47,6 +47,9 @@ def generate_hosted(network: Network, plan: Plan, divisor: int) -> HostedDesign:
         Arrays, one a layer.
     divisor : int
         Clock cycles a bit of the serial line.
+    patchable : str or None
+        Family of FPGAs, "ice40" or "ecp5", in whose block RAMs every table goes, also what the device tells of itself:
+        nothing but their contents depends on the network then, unless `signfold.sw.structure` says so.
 
     Raises
     ------
@@ -55,8 +58,9 @@ def generate_hosted(network: Network, plan: Plan, divisor: int) -> HostedDesign:
     """
     config = lower(network, plan)
     try:
-        parameters = HostedAcceleratorParameters(config, identity(network), divisor)
+        parameters = HostedAcceleratorParameters(config, identity(network), divisor, table=patchable is not None)
     except ValueError as error:
         raise PlanError(f"the serial link cannot carry this network: {error}") from None
     header = ["", f"Network {network.content_hash}, served over a serial line of {divisor} cycles a bit"]
-    return HostedDesign(parameters, convert(parameters.create(), name=TOP, roms=config.roms, header=header))
+    text = convert(parameters.create(), name=TOP, roms=parameters.roms, header=header, blocks=patchable)
+    return HostedDesign(parameters, text)

@@ -30,6 +30,9 @@ def build(
     ] = None,
     baud: Annotated[int, typer.Option(help="bits a second of the serial port", min=1)] = 1_000_000,
     seed: Annotated[int, typer.Option(help="seed of place and route", min=0, max=2**31 - 1)] = 1,
+    patchable: Annotated[
+        bool, typer.Option("--patchable", help="every table in block RAM, so that `signfold patch` can replace them")
+    ] = False,
     check_netlist: Annotated[
         int,
         typer.Option(
@@ -63,6 +66,7 @@ def build(
             clock_mhz=clock_mhz,
             baud=baud,
             seed=seed,
+            patchable=patchable,
             check=check,
             on_step=on_step,
         )

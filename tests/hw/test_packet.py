@@ -298,10 +298,11 @@ def test_parser_passes_chunks_on(seed):
 
 @pytest.mark.parametrize(("classes", "score_width"), [(1, 1), (3, 8), (10, 9), (2, 17), (300, 16)])
 @pytest.mark.parametrize("seed", range(2))
-def test_builder_matches_compute(classes, score_width, seed):
+@pytest.mark.parametrize("table", [False, True])
+def test_builder_matches_compute(classes, score_width, seed, table):
     rng = random.Random(seed)
     geometry = Geometry(rng.randbytes(16), 300, 8, classes, score_width)
-    p = ResponseBuilderParameters(geometry)
+    p = ResponseBuilderParameters(geometry, table)
     requests, results, expected = [], [], []
     for n in range(10):
         answer = (rng.choice((*RequestType, 2, 2)), rng.randint(0, 255), rng.choice((*Status, 0, 0)))
