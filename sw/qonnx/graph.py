@@ -8,7 +8,7 @@ import numpy as np
 from signfold.sw.errors import CompileError
 from signfold.sw.network.types import shown
 
-__all__ = ["CUSTOM_DOMAINS", "Graph", "Operation", "refuse"]
+__all__ = ["CUSTOM_DOMAINS", "FAULTS", "Graph", "Operation", "check_inputs", "refuse"]
 
 #: Domains of the quantizers and of MultiThreshold, by age: Brevitas' first exporter, FINN, qonnx.
 CUSTOM_DOMAINS = ("onnx.brevitas", "finn.custom_op.general", "qonnx.custom_op.general")
@@ -97,6 +97,34 @@ class Graph:
     constants: Mapping[str, np.ndarray]
     producer: str = ""
     bits: int = 8
+
+
+#: Fewest and most inputs of an operator; the fewest must be there.
+_INPUTS: dict[str, tuple[int, int]] = {
+    "BatchNormalization": (5, 5),
+    "Clip": (1, 3),
+    "Concat": (1, 64),
+    "Constant": (0, 0),
+    "Conv": (2, 3),
+    "Dropout": (1, 3),
+    "Gemm": (2, 3),
+    "IntQuant": (4, 4),
+    "Quant": (4, 4),
+    "TopK": (1, 2),
+}
+_INPUTS |= dict.fromkeys(("Add", "BipolarQuant", "Div", "Gather", "MatMul", "Mul", "MultiThreshold"), (2, 2))
+_INPUTS |= dict.fromkeys(("Pow", "Sub", "XnorPopcountMatMul"), (2, 2))
+_INPUTS |= dict.fromkeys(("ReduceMean", "Reshape", "Squeeze", "Unsqueeze"), (1, 2))
+#: Whatever goes wrong with inputs that a file should not have.
+FAULTS = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
+
+
+def check_inputs(operation: Operation) -> None:
+    """Refuse an operation with too few or too many inputs."""
+    least, most = _INPUTS.get(operation.op, (1, 1))
+    if not least <= len(operation.inputs) <= most or not all(operation.inputs[:least]):
+        wanted = f"{least}" if least == most else f"{least} to {most}"
+        raise refuse(operation, f"it has {len(operation.inputs)} inputs or an empty one, must have {wanted}")
 
 
 def refuse(operation: Operation, why: str) -> CompileError:

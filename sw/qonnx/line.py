@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from signfold.sw.network import ValueType
-from signfold.sw.qonnx.number import Number, Radical, sign
+from signfold.sw.qonnx.number import Number, Radical, bounded, sign
 
 __all__ = ["Line", "single_root"]
 
@@ -31,7 +31,7 @@ class Line:
         clips = [None if clip is None else clip * factor + constant for clip in (self.low, self.high)]
         if sign(factor) < 0:
             clips.reverse()
-        return Line(self.slope * factor, self.shift * factor + constant, *clips)
+        return Line(*map(bounded, (self.slope * factor, self.shift * factor + constant, *clips)))
 
     def clipped(self, low: Number | None, high: Number | None) -> "Line":
         """Return the line of ``min(max(real, low), high)``."""

@@ -11,7 +11,7 @@ from math import isqrt
 
 from signfold.sw.errors import CompileError
 
-__all__ = ["MAX_BITS", "Number", "Radical", "floor", "inverse", "root", "sign"]
+__all__ = ["MAX_BITS", "Number", "Radical", "bounded", "floor", "inverse", "root", "sign"]
 
 #: Longest numerator or denominator: float32 products of several layers have a few hundred bits.
 MAX_BITS = 1 << 13
@@ -21,6 +21,11 @@ def _bounded(value: Fraction) -> Fraction:
     if value.numerator.bit_length() > MAX_BITS or value.denominator.bit_length() > MAX_BITS:
         raise CompileError(f"constants multiply to a number of more than {MAX_BITS} bits")
     return value
+
+
+def bounded(number: "Number | None") -> "Number | None":
+    """Return the number; refuse one of more than `MAX_BITS` bits (those with roots never have more)."""
+    return _bounded(number) if isinstance(number, Fraction) else number
 
 
 @lru_cache(maxsize=1 << 14)

@@ -15,10 +15,10 @@ import numpy as np
 from signfold.sw.errors import CompileError
 from signfold.sw.network.types import MAX_ELEMENTS, shown
 from signfold.sw.qonnx import quantizers
-from signfold.sw.qonnx.graph import Operation, refuse
+from signfold.sw.qonnx.graph import FAULTS, Operation, check_inputs, refuse
 from signfold.sw.qonnx.number import Number, inverse, root
 from signfold.sw.qonnx.table import Table, elementwise
-from signfold.sw.qonnx.windows import read_window
+from signfold.sw.qonnx.windows import check_work, read_window
 
 __all__ = ["Tensor", "apply", "channel_axis", "permutation", "reshaped"]
 
@@ -61,10 +61,11 @@ def apply(operation: Operation, inputs: list[Tensor | None]) -> Tensor:
     function = _OPERATORS.get(operation.op)
     if function is None:
         raise refuse(operation, "this operator has no exact evaluation here")
+    check_inputs(operation)
     try:
         result = function(operation, inputs)
-    except (IndexError, TypeError, ValueError, AttributeError, ZeroDivisionError, OverflowError) as cause:
-        raise refuse(operation, f"its inputs do not fit: {cause}") from None
+    except FAULTS as cause:
+        raise refuse(operation, f"its inputs do not fit: {shown(str(cause))}") from None
     if prod(result.shape) > MAX_ELEMENTS:
         raise refuse(operation, f"shape {shown(result.shape)} has more than {MAX_ELEMENTS} elements")
     return result
@@ -258,20 +259,27 @@ def _conv(operation: Operation, inputs: list[Tensor | None]) -> Tensor:
     if groups < 1 or outputs % groups or data.shape[1] != depth * groups:
         raise refuse(operation, f"group {groups} does not fit {data.shape[1]} channels and weights {weights.shape}")
     window = read_window(operation, data.shape[2:], tuple(kernel))
+    check_work(operation, window, data.shape[2:], outputs * depth)
     a, b, unit, _ = _products(operation, data, weights)
     windows = _windows(a, window, 0)
     rows, columns = windows.shape[2:4]
+    if outputs * rows * columns > MAX_ELEMENTS:
+        raise refuse(operation, f"{outputs} channels of {rows}x{columns} sums are more than {MAX_ELEMENTS}")
     sums = np.empty((len(a), outputs, rows, columns), np.int64 if a.dtype != object else object)
-    # Frames of a block whose windows, laid out, are of bounded size.
-    step = max(1, _BLOCK // max(1, depth * rows * columns * window.area))
+    # As many rows of windows of as many frames as, laid out, are of bounded size; a whole row in any case.
+    row = max(1, columns * depth * window.area)
+    down = max(1, min(rows, _BLOCK // row))
+    step = max(1, _BLOCK // (row * down))
     each = outputs // groups
     for start in range(0, len(a), step):
-        for group in range(groups):
-            laid = windows[start : start + step, group * depth : (group + 1) * depth]
-            laid = laid.transpose(0, 2, 3, 1, 4, 5).reshape(-1, depth * window.area)
-            part = _whole(laid @ b[group * each : (group + 1) * each].reshape(each, -1).T)
-            part = part.reshape(-1, rows, columns, each).transpose(0, 3, 1, 2)
-            sums[start : start + step, group * each : (group + 1) * each] = part
+        for top in range(0, rows, down):
+            for group in range(groups):
+                channels = slice(group * each, (group + 1) * each)
+                laid = windows[start : start + step, group * depth : (group + 1) * depth, top : top + down]
+                count, _, height = laid.shape[:3]
+                laid = laid.transpose(0, 2, 3, 1, 4, 5).reshape(-1, depth * window.area)
+                part = _whole(laid @ b[channels].reshape(each, -1).T).reshape(count, height, columns, each)
+                sums[start : start + step, channels, top : top + down] = part.transpose(0, 3, 1, 2)
     result = _like(data, Table.of_integers(sums, unit))
     if bias and bias[0] is not None:
         return _joined(operation, lambda x, c: x + c, result, _per_channel(operation, bias[0], result))
@@ -290,6 +298,7 @@ def _windows(array: np.ndarray, window, fill: int) -> np.ndarray:
 def _max_pool(operation: Operation, inputs: list[Tensor]) -> Tensor:
     data = inputs[0]
     window = read_window(operation, data.shape[2:])
+    check_work(operation, window, data.shape[2:], data.shape[1])
     ranks, ordered = data.table.ranks()
     return _like(data, Table(ordered, _windows(ranks, window, -1).max(axis=(4, 5))))
 
@@ -297,6 +306,7 @@ def _max_pool(operation: Operation, inputs: list[Tensor]) -> Tensor:
 def _average_pool(operation: Operation, inputs: list[Tensor]) -> Tensor:
     data = inputs[0]
     window = read_window(operation, data.shape[2:])
+    check_work(operation, window, data.shape[2:], data.shape[1])
     whole = data.table.integers()
     if whole is None:
         raise refuse(operation, "means of numbers with roots; a quantizer must come before")

@@ -19,6 +19,8 @@ __all__ = ["MAX_FILE", "read_graph"]
 
 #: Longest accepted file: sixteen million float32 weights.
 MAX_FILE = 64 << 20
+#: Nodes that a graph may have.
+MAX_OPERATIONS = 1 << 12
 
 # Element types of onnx.TensorProto by number: NumPy type, field of typed data, and bytes of an element there.
 _TYPES = {
@@ -71,6 +73,8 @@ def _graph(model, where: str) -> Graph:
     graph = model.graph
     if len(graph.sparse_initializer):
         raise CompileError(f"{where}: sparse tensors are not read")
+    if len(graph.node) > MAX_OPERATIONS:
+        raise CompileError(f"{where}: {len(graph.node)} nodes, at most {MAX_OPERATIONS} are read")
     constants: dict[str, np.ndarray] = {}
     elements = 0
     for tensor in graph.initializer:

@@ -5,7 +5,7 @@ integers stand for (a clipped line a channel, `line`) and where its elements lie
 normalization, clips, reshapes and transposes change what is known; only products, pools and quantizers become nodes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -19,7 +19,7 @@ from signfold.sw.errors import CompileError, NetworkError
 from signfold.sw.network import Conv, Dense, InputType, MaxPool, Node, SumPool, Threshold, ValueType
 from signfold.sw.network.types import MAX_ELEMENTS, shown
 from signfold.sw.qonnx.evaluate import ROUTES, constant_tensors, needed
-from signfold.sw.qonnx.graph import Graph, Operation, refuse
+from signfold.sw.qonnx.graph import FAULTS, Graph, Operation, check_inputs, refuse
 from signfold.sw.qonnx.layout import Layout
 from signfold.sw.qonnx.line import Line
 from signfold.sw.qonnx.number import Number, inverse, root, sign
@@ -27,7 +27,7 @@ from signfold.sw.qonnx.operators import Tensor, apply, channel_axis, permutation
 from signfold.sw.qonnx.scores import Scores, make_scores
 from signfold.sw.qonnx.steps import bipolar_steps, fold_steps, quant_steps, threshold_steps
 from signfold.sw.qonnx.weights import integer_weights
-from signfold.sw.qonnx.windows import read_window
+from signfold.sw.qonnx.windows import check_work, read_window
 
 __all__ = ["Pixels", "Streamlined", "streamline"]
 
@@ -112,11 +112,14 @@ def streamline(graph: Graph, pixels: Pixels, score_bits: int) -> Streamlined:
     """
     tensor, tail = _without_tail(graph)
     walk = _Walk(graph, pixels)
-    for operation in needed(graph, tensor):
+    operations = needed(graph, tensor)
+    readers = {name: operation for operation in operations for name in operation.inputs}
+    for operation in operations:
         try:
             walk.step(operation)
         except NetworkError as cause:
             raise refuse(operation, str(cause)) from None
+        walk.forget(name for name in operation.inputs if readers[name] is operation and name != tensor)
     return walk.finish(tensor, tail, score_bits)
 
 
@@ -152,6 +155,7 @@ class _Walk:
 
     def step(self, operation: Operation) -> None:
         """Fold one operation."""
+        check_inputs(operation)
         for name in operation.inputs:
             if name and name not in self._signals and name not in self._constants:
                 raise refuse(operation, f"its input {shown(name)} comes from nowhere before it, or is a second result")
@@ -171,10 +175,15 @@ class _Walk:
         self._words = "goes into what reads it"
         try:
             signal = function(self, operation, self._signals[signals[0]])
-        except (IndexError, TypeError, ValueError, ZeroDivisionError, OverflowError) as cause:
-            raise refuse(operation, f"its inputs or attributes do not fit: {cause}") from None
+        except FAULTS as cause:
+            raise refuse(operation, f"its inputs or attributes do not fit: {shown(str(cause))}") from None
         self._signals[operation.outputs[0]] = signal
         self._folds.append((operation, self._words))
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Drop what is known of tensors that nothing reads any more."""
+        for name in names:
+            self._signals.pop(name, None)
 
     def finish(self, tensor: str, tail: tuple[Operation, ...], score_bits: int) -> Streamlined:
         """Make the scores of the last tensor."""
@@ -274,6 +283,21 @@ class _Walk:
         self._nodes[signal.linear] = replace(node, weights=weights)
         lines = tuple(
             replace(line, slope=-line.slope) if flip else line
+            for line, flip in zip((signal.line(c) for c in range(signal.channels)), channels.tolist(), strict=True)
+        )
+        return replace(signal, lines=lines)
+
+    def _complement(self, operation: Operation, signal: _Signal, channels: np.ndarray) -> _Signal:
+        """Invert channels of the codes that come in, so that the numbers that they stand for rise with them."""
+        node = self._nodes[-1] if self._nodes else None
+        if not isinstance(node, Threshold) or node.name != signal.source:
+            raise refuse(operation, "it takes the largest of numbers that fall with the integers behind them")
+        channels = np.broadcast_to(channels, (signal.channels,))
+        rows = np.broadcast_to(node.thresholds, (signal.channels, node.levels))
+        inverted = np.broadcast_to(False if node.inverted is None else node.inverted, (signal.channels,)) ^ channels
+        self._nodes[-1] = replace(node, thresholds=rows, inverted=inverted)
+        lines = tuple(
+            replace(line, slope=-line.slope, shift=line.at(node.levels)) if flip else line
             for line, flip in zip((signal.line(c) for c in range(signal.channels)), channels.tolist(), strict=True)
         )
         return replace(signal, lines=lines)
@@ -511,6 +535,7 @@ class _Walk:
         if groups != 1 and not groups == signal.channels == table.shape[0]:
             raise refuse(operation, f"group is {groups}, must be 1, or as many as channels in and out (depthwise)")
         window = read_window(operation, picture, table.shape[2:])
+        check_work(operation, window, picture, table.shape[0] * table.shape[1])
         signal, unit, signs, offsets, recoded = self._codes(operation, signal)
         weights = integer_weights(operation, table)
         totals = weights.integers.sum(axis=(2, 3))
@@ -556,11 +581,14 @@ class _Walk:
         """MaxPool: of integers, where these rise with what they stand for."""
         picture = self._image(operation, signal)
         window = read_window(operation, picture)
+        check_work(operation, window, picture, signal.channels)
         negative = np.array([sign(line.slope) < 0 for line in signal.lines])
         if negative.any():
-            if signal.linear is None:
-                raise refuse(operation, "it takes the largest of numbers that fall with the integers behind them")
-            signal = self._negate(signal, negative)
+            signal = (
+                self._complement(operation, signal, negative)
+                if signal.linear is None
+                else self._negate(signal, negative)
+            )
         padding = window.padding if window.reaches_padding(picture) else (0, 0, 0, 0)
         node = MaxPool(self._name(operation.name), signal.source, window.kernel, window.stride, padding)
         value = self._append(node, signal)
@@ -573,6 +601,7 @@ class _Walk:
         keep = True
         if operation.op == "AveragePool":
             window = read_window(operation, picture)
+            check_work(operation, window, picture, signal.channels)
         else:
             window = Window(tuple(picture), (1, 1))
             if operation.op == "ReduceMean":

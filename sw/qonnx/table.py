@@ -13,7 +13,7 @@ from math import gcd, lcm
 
 import numpy as np
 
-from signfold.sw.qonnx.number import Number
+from signfold.sw.qonnx.number import Number, bounded
 
 __all__ = ["Table", "elementwise"]
 
@@ -116,7 +116,7 @@ def _distinct(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _encoded(numbers: Sequence[Number], index: np.ndarray) -> Table:
     """Return a table of distinct numbers out of some that may be equal."""
     places: dict[Number, int] = {}
-    moved = np.array([places.setdefault(number, len(places)) for number in numbers], np.int64)
+    moved = np.array([places.setdefault(bounded(number), len(places)) for number in numbers], np.int64)
     return Table(list(places), moved[index] if len(moved) else index)
 
 

@@ -4,7 +4,17 @@ from signfold.sw.compile.window import Window
 from signfold.sw.network.types import shown
 from signfold.sw.qonnx.graph import Operation, refuse
 
-__all__ = ["read_window"]
+__all__ = ["MAX_PRODUCTS", "check_work", "read_window"]
+
+#: Products, or numbers compared, a picture and layer.
+MAX_PRODUCTS = 1 << 34
+
+
+def check_work(operation: Operation, window: Window, picture: tuple[int, ...], each: int) -> None:
+    """Refuse windows over a picture that take too many steps, `each` for a position of a window."""
+    rows, columns = window.positions(operation.name, picture)
+    if rows * columns * window.area * each > MAX_PRODUCTS:
+        raise refuse(operation, f"it takes more than {MAX_PRODUCTS} products a picture")
 
 
 def read_window(operation: Operation, picture: tuple[int, ...], kernel: tuple[int, ...] | None = None) -> Window:
