@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from signfold.sw.train.choices import refuse
+
 __all__ = ["DRAWS", "ESTIMATORS", "INITIALS", "STAGES", "WEIGHT_GRADIENTS", "Method"]
 
 #: Estimators of the sign's derivative by name, with their parameters and what these default to. Each takes `draw` too.
@@ -114,9 +116,7 @@ class Method:
             "exponents": (_exponents(self.exponents), "two integers from -126 to 127, lowest first, or None"),
             "layers": (isinstance(self.layers, Mapping), "an object of objects by layer name"),
         }
-        for name, (allowed, rule) in rules.items():
-            if not allowed:
-                raise ValueError(f"{name} is {getattr(self, name)!r}, allowed: {rule}")
+        refuse("", self, rules)
         for layer in self.layers:
             self.of(layer)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from signfold.sw.train.choices import refuse
 from signfold.sw.train.models import BinaryNet
 from signfold.sw.train.weights import LatentWeights
 
@@ -93,9 +94,7 @@ class MismatchEstimator:
             "estimator": (self.estimator in ESTIMATORS, ", ".join(ESTIMATORS)),
             "samples": (self.samples >= 1, "1 or more"),
         }
-        for name, (allowed, rule) in rules.items():
-            if not allowed:
-                raise ValueError(f"{name} is {getattr(self, name)!r}, allowed: {rule}")
+        refuse("", self, rules)
 
     def compute(
         self,

@@ -7,15 +7,16 @@ from typing import Any
 from signfold.sw.train.allowed import GROUPS, OPTIONAL, rules_of
 from signfold.sw.train.architectures import begins_with_convolution
 from signfold.sw.train.choices import Decay, Penalty, Progressive, Teacher, read_group, refuse
+from signfold.sw.train.layer_choices import LayerChoices
 from signfold.sw.train.method import Method
 from signfold.sw.train.optimizer_choice import OptimizerChoice
-from signfold.sw.train.style import EPSILON, Style
+from signfold.sw.train.style import Style
 
 __all__ = ["TrainingOptions"]
 
 
 @dataclass(frozen=True)
-class TrainingOptions:
+class TrainingOptions(LayerChoices):
     """Everything that decides, together with the data, what comes out of a run.
 
     Attributes
@@ -73,10 +74,8 @@ class TrainingOptions:
         One of `allowed.PRECISIONS`: the type of activations and products in training.
     initial : str or None
         Folder of a run with the same layers whose best model this run begins with.
-    weight_method, weight_scale, bases, k_map, norm, epsilon, bias
-        As in `style.Style`.
-    activation, activation_scale, activation_shift, reduction, stochastic
-        As in `style.Style`.
+    weight_method, weight_scale, bases, k_map, norm, epsilon, bias, activation, ...
+        See `LayerChoices`.
     method : Method
         What only training sees of a method.
     optimizer : OptimizerChoice
@@ -131,18 +130,6 @@ class TrainingOptions:
     pool: str = "before"
     precision: str = "float32"
     initial: str | None = None
-    weight_method: str | None = None
-    weight_scale: str | None = None
-    bases: int = 3
-    k_map: bool = False
-    norm: str = "batch"
-    epsilon: float = EPSILON
-    bias: str | None = None
-    activation: str = "bits"
-    activation_scale: str | None = None
-    activation_shift: str | None = None
-    reduction: int = 16
-    stochastic: bool = False
     method: Method = field(default_factory=Method)
     optimizer: OptimizerChoice = field(default_factory=OptimizerChoice)
     binary_optimizer: OptimizerChoice | None = None

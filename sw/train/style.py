@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
+from signfold.sw.train.choices import refuse
+from signfold.sw.train.layer_choices import LayerChoices
+
 __all__ = [
     "ACTIVATIONS",
     "ACTIVATION_SCALES",
     "ACTIVATION_SHIFTS",
     "BIASES",
-    "EPSILON",
     "FIRST",
     "HEADS",
     "NORMS",
@@ -72,9 +74,6 @@ ACTIVATION_SCALES = ("trained",)
 #: What is added before signs are taken: a constant a channel, or what a small network makes of each picture (SE block).
 ACTIVATION_SHIFTS = ("static", "se")
 
-#: Added to variances unless a style says otherwise; stored in every layer, so that files do not depend on it.
-EPSILON = 1e-5
-
 #: Weights that biases go with.
 _BIASED = ("1", "ternary")
 
@@ -83,7 +82,7 @@ TERNARY_DELTA = 0.7
 
 
 @dataclass(frozen=True)
-class Style:
+class Style(LayerChoices):
     """Everything about layers that a topology leaves open.
 
     Attributes
@@ -102,30 +101,8 @@ class Style:
         One of `POOL_ORDERS`.
     thresholds : tuple of int or None
         Thresholds of the pixels; None: the first layer reads the pixels themselves.
-    weight_method : str or None
-        One of `WEIGHT_METHODS`, for all layers whose weights it makes; None: what `WEIGHTS` say by themselves.
-    weight_scale : str or None
-        One of `WEIGHT_SCALES`, for all layers with the hidden layers' weights; None: no scale.
-    bases : int
-        Bases of "multibase" weights, and signs of "bases" activations.
-    k_map : bool
-        Whether hidden layers with weights are multiplied by the mean magnitude of what they read (XNOR-Net).
-    norm : str
-        One of `NORMS`, for all batch normalizations; a head's cannot be left out.
-    epsilon : float
-        What these add to variances.
-    bias : str or None
-        One of `BIASES`, for layers of signs or ternary weights; None: no biases.
-    activation : str
-        One of `ACTIVATIONS`.
-    activation_scale : str or None
-        One of `ACTIVATION_SCALES`, for signs.
-    activation_shift : str or None
-        One of `ACTIVATION_SHIFTS`, for signs.
-    reduction : int
-        Channels a hidden channel of the SE block.
-    stochastic : bool
-        Whether signs are drawn at random in training.
+    weight_method, weight_scale, bases, k_map, norm, epsilon, bias, activation, ...
+        See `LayerChoices`.
 
     Raises
     ------
@@ -142,18 +119,6 @@ class Style:
     pad: str = "zero"
     pool: str = "before"
     thresholds: tuple[int, ...] | None = None
-    weight_method: str | None = None
-    weight_scale: str | None = None
-    bases: int = 3
-    k_map: bool = False
-    norm: str = "batch"
-    epsilon: float = EPSILON
-    bias: str | None = None
-    activation: str = "bits"
-    activation_scale: str | None = None
-    activation_shift: str | None = None
-    reduction: int = 16
-    stochastic: bool = False
 
     def __post_init__(self) -> None:
         """Refuse choices that exclude each other."""
@@ -180,9 +145,7 @@ class Style:
             "bases": (self.bases >= 1, "1 or more"),
             "reduction": (self.reduction >= 1, "1 or more"),
         }
-        for name, (allowed, rule) in rules.items():
-            if not allowed:
-                raise ValueError(f"{name} is {getattr(self, name)!r}, allowed: {rule}")
+        refuse("", self, rules)
 
     def weight_entry(self, weights: str) -> dict[str, Any]:
         """Return what a layer's entry says of weights called `weights`, and of biases: empty for plain signs alone."""

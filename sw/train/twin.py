@@ -34,6 +34,7 @@ def twin(options: TrainingOptions) -> TrainingOptions:
         activation="relu",
         weight_method=None,
         weight_scale=None,
+        bias=None,
         activation_scale=None,
         activation_shift=None,
         stochastic=False,

@@ -49,6 +49,12 @@ OTHERS = {
     "activations 0 and 1": {"activation": "zero-one"},
     "biases of ternary weights": {"weights": "ternary", "bias": "bits", "activations": 2},
     "decoupled": {"activation": "decoupled", "weight_scale": "layer"},
+    "Bi-Real": {
+        "weight_scale": "channel",
+        "method": {"weight_gradient": "straight", "activation_estimator": {"name": "approx"}},
+    },
+    "weights of 3 bits, signed codes": {"weights": "3", "activations": 2, "signed": True},
+    "neurons": {"stochastic": True, "method": {"activation_estimator": {"name": "sigmoid", "draw": "sigmoid"}}},
     "random signs": {"weight_method": "stochastic", "stochastic": True},
     "sparse bits": {"weights": "ternary", "weight_method": "bitwise", "method": {"sparsity": 0.4}},
     "ternary connect": {"weights": "ternary", "weight_method": "ternary-connect", "weight_scale": "range"},

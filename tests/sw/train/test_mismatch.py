@@ -12,6 +12,7 @@ from signfold.sw.data import load  # noqa: E402
 from signfold.sw.train.loop import train  # noqa: E402
 from signfold.sw.train.mismatch import MismatchEstimator  # noqa: E402
 from signfold.sw.train.mismatch_run import measure_run  # noqa: E402
+from signfold.sw.train.models import BinaryNet  # noqa: E402
 from signfold.sw.train.options import TrainingOptions  # noqa: E402
 
 
@@ -34,6 +35,31 @@ def test_nothing_but_binary_activations_behind_a_layer_makes_a_mismatch(runs) ->
     assert binary[2].cosine > 0.98 and binary[2].coordinates == 40 and binary[2].weights == 100
     assert all(abs(layer.cosine) < 0.95 for layer in binary[:2])
     assert binary == measure_run(runs / "binary", MismatchEstimator(coordinates=40), 300, load)
+
+
+def test_difference_quotients_by_hand() -> None:
+    draws = torch.Generator().manual_seed(1)
+    layers = [
+        {"kind": "input_codes", "name": "pixels", "mean": [0.0], "std": [1.0]},
+        {"kind": "dense", "name": "first", "in": 2, "out": 1},
+        {"kind": "sign", "name": "sign"},
+        {"kind": "dense", "name": "last", "in": 1, "out": 1},
+    ]
+    model = BinaryNet(layers, draws)
+    with torch.no_grad():
+        model.first.weight.copy_(torch.tensor([[0.5, -0.5]]))
+        model.last.weight.fill_(-0.5)
+    frames = torch.tensor([[255, 51]], dtype=torch.uint8)  # 1 and 1/5
+    first, last = MismatchEstimator(step=1.0).compute(
+        model, draws, lambda scores: scores.square().sum() - scores.sum(), frames
+    )
+    # The sum is 4/5 at weights 1 and -1; h = 1. Weights 2 and 0 give 9/5 and -1/5: the bit turns, the loss is 2 and 0
+    # and the quotient (2 - 0)/2. The other weight, 0 and -2, leaves the bit as it is. The gradient is 2s - 1 = -3 times
+    # -1, times 1 and 1/5.
+    assert (first.discrete, first.cosine) == (1.0, pytest.approx(3 / (3 * 1.04**0.5)))
+    assert first.straight == pytest.approx(3 * 1.04**0.5)
+    # The last weight v has the loss v*v - v, whose quotient is 2v - 1 for every h.
+    assert (last.discrete, last.straight, last.cosine) == (3.0, 3.0, 1.0)
 
 
 def test_the_smoothed_loss_agrees_behind_the_last_activation(runs) -> None:

@@ -15,6 +15,7 @@ from signfold.sw.train.course import Course  # noqa: E402
 from signfold.sw.train.loop import train  # noqa: E402
 from signfold.sw.train.options import TrainingOptions  # noqa: E402
 from signfold.sw.train.recipes import merge, read_recipe, recipe_names  # noqa: E402
+from signfold.sw.train.twin import twin  # noqa: E402
 
 #: Shape and bits of what recipes are for.
 PICTURES = {"mnist": (28, 28), "fashion-mnist": (28, 28), "cifar10": (3, 32, 32), "digits": (8, 8)}
@@ -27,7 +28,7 @@ def test_recipes_fit_their_data(name: str) -> None:
     assert recipe.title and recipe.paper and recipe.source
     for dataset in {recipe.data, *recipe.data_sets}:
         options = TrainingOptions.from_json(recipe.choose(dataset))
-        assert options.dataset == dataset
+        assert options.dataset == dataset and twin(options).weights == "real"
         assert TrainingOptions.from_json(json.loads(json.dumps(options.to_json()))) == options
         thresholds = None if options.reads_codes else (1,)
         lay_out(options.topology, PICTURES[dataset], 8, 10, options.style(thresholds))
