@@ -83,9 +83,9 @@ class RealNetwork:
                         [[table(int(q), c) for q in frame[c].ravel()] for c in range(len(frame))], object
                     ).reshape(frame.shape)
                 case FloatDense():
-                    value = self.weights(layer) @ value.ravel()
+                    value = self.weights(layer) @ value.ravel() + self.biases(layer)
                 case FloatConv():
-                    value = self.conv(layer, value, table)
+                    value = self.conv(layer, value, table) + self.biases(layer)[:, None, None]
                 case MaxPooling():
                     value = pooled(value, layer.window, Fraction(-(10**60)), max)
                 case AveragePooling():
@@ -117,6 +117,12 @@ class RealNetwork:
         if layer.scale is None:
             return values
         return values * fractions(np.resize(layer.scale, layer.channels)).reshape(-1, *(1,) * (values.ndim - 1))
+
+    @staticmethod
+    def biases(layer) -> np.ndarray:
+        if layer.bias is None:
+            return np.full(layer.channels, Fraction(0))
+        return np.where(layer.bias >= 0, Fraction(1), Fraction(-1))
 
     @staticmethod
     def values(layer) -> np.ndarray:
@@ -203,8 +209,10 @@ def random_weights(rng, shape) -> dict:
     levels = int(rng.choice([2, 2, 2, 3, 4, 16]))
     weights = rng.normal(size=shape)
     weights[rng.random(shape) < 0.05] = rng.choice([0.0, -0.0])
-    scale = None
-    if rng.random() < 0.5:
+    scale = bias = None
+    if rng.random() < 0.3:
+        bias = rng.choice([0.0, -0.0, *rng.normal(size=4)], shape[0])
+    elif rng.random() < 0.7:
         # Mean magnitudes, trained numbers, powers of two; 0 and negative ones among them.
         scale = rng.choice([0.0, -0.5, 0.25, 1.0, *rng.normal(size=4)], int(rng.choice([1, shape[0], shape[0]])))
         scale = np.abs(scale) + 0.5 if len(scale) == 1 and scale[0] == 0 else scale
@@ -213,6 +221,7 @@ def random_weights(rng, shape) -> dict:
         "levels": levels,
         "codes": rng.integers(0, levels, shape).astype(np.uint8) if levels > 2 or rng.random() < 0.3 else None,
         "scale": scale,
+        "bias": bias,
     }
 
 
@@ -328,7 +337,7 @@ def special(layer) -> set[str]:
     if isinstance(layer, LinearLayer):
         scale = layer.scale if layer.scale is not None else np.ones(1)
         found = {"scales": scale.size > 1, "scale 0": (scale == 0).any(), "negative scale": (scale < 0).any()}
-        found["sums twice"] = layer.copies > 1
+        found |= {"sums twice": layer.copies > 1, "biases": layer.bias is not None}
     elif isinstance(layer, BatchNorm) and layer.activation is not None:
         found = {"opposite bits": layer.activation.scale < 0, "three levels": layer.activation.levels == 2}
         found |= {"shift": layer.shift is not None, "powers": layer.powers is not None}
@@ -359,7 +368,17 @@ def run(seed: int, count: int, frames: int) -> None:
         inverted += any(getattr(node, "inverted", None) is not None for node in compiled.nodes)
     print(f"{folded} of {count} fold, {ties} ties, {inverted} with inverted channels")
     kinds = {"Threshold", "Dense", "Conv", "MaxPool", "SumPool", "Affine", "depthwise", "codes of means"}
-    kinds |= {"scales", "scale 0", "negative scale", "sums twice", "opposite bits", "three levels", "shift", "powers"}
+    kinds |= {
+        "biases",
+        "scales",
+        "scale 0",
+        "negative scale",
+        "sums twice",
+        "opposite bits",
+        "three levels",
+        "shift",
+        "powers",
+    }
     assert seen >= kinds | {f"levels {levels}" for levels in (2, 3, 4, 16)}
     assert folded > count // 2 and ties > count // 4 and inverted > count // 20
 
