@@ -17,7 +17,7 @@ from signfold.sw.network.types import MAX_ELEMENTS, shown
 from signfold.sw.qonnx import quantizers
 from signfold.sw.qonnx.graph import FAULTS, Operation, check_inputs, refuse
 from signfold.sw.qonnx.number import Number, inverse, root
-from signfold.sw.qonnx.table import Table, elementwise
+from signfold.sw.qonnx.table import Table, elementwise, stepwise
 from signfold.sw.qonnx.windows import check_work, read_window
 
 __all__ = ["Tensor", "apply", "channel_axis", "permutation", "reshaped"]
@@ -75,8 +75,10 @@ def _like(tensor: Tensor, table: Table) -> Tensor:
     return Tensor(table, tensor.batched, tensor.batch)
 
 
-def _joined(operation: Operation, function: Callable[..., Number], *tensors: Tensor) -> Tensor:
-    """Apply a function of numbers to tensors that broadcast."""
+def _joined(
+    operation: Operation, function: Callable[..., Number], *tensors: Tensor, each: Callable[..., Table] = elementwise
+) -> Tensor:
+    """Apply a function of numbers to tensors that broadcast, by `elementwise` or `stepwise`."""
     rank = max(len(tensor.shape) for tensor in tensors)
     batched = [tensor for tensor in tensors if tensor.batched]
     shape = np.broadcast_shapes(*(tensor.shape for tensor in tensors))
@@ -87,7 +89,7 @@ def _joined(operation: Operation, function: Callable[..., Number], *tensors: Ten
             raise refuse(operation, "a constant has more dimensions than the pictures' tensor")
         if any(not tensor.batched and len(tensor.shape) == rank and tensor.shape[0] != 1 for tensor in tensors):
             raise refuse(operation, "a constant differs from picture to picture")
-    return Tensor(elementwise(function, *(t.table for t in tensors)), bool(batched), batched[0].batch if batched else 1)
+    return Tensor(each(function, *(t.table for t in tensors)), bool(batched), batched[0].batch if batched else 1)
 
 
 def _divide(above: Number, below: Number) -> Number:
@@ -179,7 +181,7 @@ def _quant(operation: Operation, inputs: list[Tensor]) -> Tensor:
             code = rounding.round(min(max(scaled, Fraction(allowed[0])), Fraction(allowed[1])))
         return s * (code - z)
 
-    return _joined(operation, quantize, data, scale, zero)
+    return _joined(operation, quantize, data, scale, zero, each=stepwise)
 
 
 def _multi_threshold(operation: Operation, inputs: list[Tensor]) -> Tensor:
@@ -268,6 +270,8 @@ def _conv(operation: Operation, inputs: list[Tensor | None]) -> Tensor:
     sums = np.empty((len(a), outputs, rows, columns), np.int64 if a.dtype != object else object)
     # As many rows of windows of as many frames as, laid out, are of bounded size; a whole row in any case.
     row = max(1, columns * depth * window.area)
+    if row > _BLOCK << 4:
+        raise refuse(operation, f"a row of its windows holds more than {_BLOCK << 4} numbers")
     down = max(1, min(rows, _BLOCK // row))
     step = max(1, _BLOCK // (row * down))
     each = outputs // groups
@@ -297,6 +301,8 @@ def _windows(array: np.ndarray, window, fill: int) -> np.ndarray:
 
 def _max_pool(operation: Operation, inputs: list[Tensor]) -> Tensor:
     data = inputs[0]
+    if not data.batched or len(data.shape) != 4:
+        raise refuse(operation, "it must read pictures of channels, rows and columns")
     window = read_window(operation, data.shape[2:])
     check_work(operation, window, data.shape[2:], data.shape[1])
     ranks, ordered = data.table.ranks()
@@ -305,6 +311,8 @@ def _max_pool(operation: Operation, inputs: list[Tensor]) -> Tensor:
 
 def _average_pool(operation: Operation, inputs: list[Tensor]) -> Tensor:
     data = inputs[0]
+    if not data.batched or len(data.shape) != 4:
+        raise refuse(operation, "it must read pictures of channels, rows and columns")
     window = read_window(operation, data.shape[2:])
     check_work(operation, window, data.shape[2:], data.shape[1])
     whole = data.table.integers()
@@ -456,7 +464,7 @@ _OPERATORS: dict[str, Callable[[Operation, list], Tensor]] = {
     "Add": _binary(lambda a, b: a + b),
     "AveragePool": _average_pool,
     "BatchNormalization": _batch_norm,
-    "BipolarQuant": _binary(quantizers.bipolar),
+    "BipolarQuant": lambda operation, inputs: _joined(operation, quantizers.bipolar, *inputs, each=stepwise),
     "Cast": _cast,
     "Clip": _clip,
     "Concat": _concat,

@@ -15,10 +15,25 @@ import numpy as np
 
 from signfold.sw.qonnx.number import Number, bounded
 
-__all__ = ["Table", "elementwise"]
+__all__ = ["Table", "elementwise", "stepwise"]
 
 #: Pairs of numbers that are looked for by marking rather than by sorting.
 _MARKED = 1 << 22
+#: Different numbers that exact arithmetic is done on at a time: some hundred bytes each.
+_DIFFERENT = 1 << 20
+
+
+class _Machine(Sequence):
+    """Distinct machine numbers in order, each made exact when it is looked at."""
+
+    def __init__(self, distinct: np.ndarray) -> None:
+        self._distinct = distinct
+
+    def __len__(self) -> int:
+        return len(self._distinct)
+
+    def __getitem__(self, place: int) -> Fraction:
+        return Fraction(self._distinct[place].item())
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +55,7 @@ class Table:
     def of(cls, array: np.ndarray) -> "Table":
         """Return an array of finite machine numbers, exactly."""
         distinct, index = np.unique(np.asarray(array), return_inverse=True)
-        return cls([Fraction(number) for number in distinct.tolist()], index.reshape(np.shape(array)))
+        return cls(_Machine(distinct), index.reshape(np.shape(array)))
 
     @classmethod
     def of_integers(cls, array: np.ndarray, unit: Fraction) -> "Table":
@@ -67,6 +82,7 @@ class Table:
 
     def map(self, function: Callable[[Number], Number]) -> "Table":
         """Apply a function to every number."""
+        _check_count(len(self.numbers))
         return _encoded([function(number) for number in self.numbers], self.index)
 
     def ranks(self) -> tuple[np.ndarray, list[Number]]:
@@ -95,7 +111,13 @@ class Table:
         """Return the numbers that occur, by their place in `numbers`."""
         marked = np.zeros(len(self.numbers), bool)
         marked[self.index] = True
+        _check_count(np.count_nonzero(marked))
         return {place: self.numbers[place] for place in np.flatnonzero(marked).tolist()}
+
+
+def _check_count(count: int) -> None:
+    if count > _DIFFERENT:
+        raise ValueError(f"exact arithmetic on {count} different numbers, at most {_DIFFERENT}")
 
 
 def _distinct(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -134,5 +156,53 @@ def elementwise(function: Callable[..., Number], *tables: Table) -> Table:
             rows = [(*row, number) for row, number in zip(rows, repeat(table.numbers[0]), strict=False)]
             continue
         pairs, index = _distinct(index * count + table.index)
+        _check_count(len(pairs))
         rows = [(*rows[pair // count], table.numbers[pair % count]) for pair in pairs.tolist()]
     return _encoded([function(*row) for row in rows], index)
+
+
+def stepwise(function: Callable[..., Number], table: Table, *parameters: Table) -> Table:
+    """Do as `elementwise` for a function that never falls, or never rises, with its first number, and has few results.
+
+    Of machine numbers, such as latent weights, it is called only where its result changes; parameters of more than one
+    number must then be one for each entry of the first dimension.
+    """
+    if not isinstance(table.numbers, _Machine):
+        return elementwise(function, table, *parameters)
+    shape = np.broadcast_shapes(table.shape, *(parameter.shape for parameter in parameters))
+    if shape != table.shape:
+        return elementwise(function, table, *parameters)
+    rows = []
+    for parameter in parameters:
+        index = np.broadcast_to(parameter.index, shape)
+        first = index[(slice(None), *(slice(1),) * (len(shape) - 1))] if shape else index
+        if len(parameter.numbers) > 1 and (index != first).any():
+            return elementwise(function, table, *parameters)
+        rows.append([parameter.numbers[place] for place in first.ravel().tolist()])
+    numbers: list[Number] = []
+    results = np.empty(shape, np.int64)
+    single = not shape or all(len(parameter.numbers) == 1 for parameter in parameters)
+    for entry in [...] if single else range(shape[0]):
+        row = [values[0 if single else entry] for values in rows]
+        places, index = np.unique(table.index[entry], return_inverse=True)
+        found = np.empty(len(places), np.int64)
+        _steps(lambda place, row=row, places=places: function(table.numbers[places[place]], *row), found, numbers)
+        results[entry] = found[index].reshape(results[entry].shape)
+    return _encoded(numbers, results)
+
+
+def _steps(function: Callable[[int], Number], found: np.ndarray, numbers: list[Number]) -> None:
+    """Fill `found` with places in `numbers` of a monotone function of the indices of `found`."""
+    waiting = [(0, len(found) - 1, function(0), function(len(found) - 1))]
+    while waiting:
+        low, high, first, last = waiting.pop()
+        if first == last or high - low < 2:
+            found[low : high + 1] = len(numbers)
+            numbers.append(first)
+            if first != last:
+                found[high] = len(numbers)
+                numbers.append(last)
+            continue
+        middle = (low + high) // 2
+        value = function(middle)
+        waiting += [(low, middle, first, value), (middle, high, value, last)]

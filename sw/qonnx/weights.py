@@ -51,6 +51,13 @@ def integer_weights(operation: Operation, table: Table) -> IntegerWeights:
     """
     channels = table.index.reshape(len(table.index), -1)
     places = [np.unique(row) for row in channels]
+    for channel, row in enumerate(places):
+        if len(row) > _MOST:
+            raise refuse(
+                operation,
+                f"weights of channel {channel} take {len(row)} values: they are real numbers; a BipolarQuant or Quant "
+                f"before them is missing",
+            )
     scaled = [_multiples(operation, channel, [table.numbers[p] for p in row]) for channel, row in enumerate(places)]
     # What each channel can be: odd integers, or -1, 0 and 1.
     ternary = any(0 in multiples for _, multiples in scaled)

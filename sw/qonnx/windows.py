@@ -1,7 +1,7 @@
 """Windows of Conv and pools as ONNX states them: kernel, strides, pads, dilations, rounding of the last one."""
 
 from signfold.sw.compile.window import Window
-from signfold.sw.network.types import shown
+from signfold.sw.network.types import MAX_ELEMENTS, shown
 from signfold.sw.qonnx.graph import Operation, refuse
 
 __all__ = ["MAX_PRODUCTS", "check_work", "read_window"]
@@ -15,6 +15,9 @@ def check_work(operation: Operation, window: Window, picture: tuple[int, ...], e
     rows, columns = window.positions(operation.name, picture)
     if rows * columns * window.area * each > MAX_PRODUCTS:
         raise refuse(operation, f"it takes more than {MAX_PRODUCTS} products a picture")
+    top, bottom, left, right = window.padding
+    if (picture[0] + top + bottom) * (picture[1] + left + right) > MAX_ELEMENTS:
+        raise refuse(operation, f"its padded picture has more than {MAX_ELEMENTS} positions")
 
 
 def read_window(operation: Operation, picture: tuple[int, ...], kernel: tuple[int, ...] | None = None) -> Window:
