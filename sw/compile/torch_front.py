@@ -1,8 +1,6 @@
 """The compiler's only contact with PyTorch: the trained model run by the framework that trained it, for comparison."""
 
-import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,13 +8,13 @@ from torch.nn import functional
 
 from signfold.sw.compile.agreement import BLOCK
 from signfold.sw.compile.batch_norm import BatchNorm
-from signfold.sw.compile.checkpoint import StoredModel, read_model
+from signfold.sw.compile.checkpoint import StoredModel
 from signfold.sw.compile.float32 import add_shift, evaluate_formula
 from signfold.sw.compile.frontend import import_model, read_input
 from signfold.sw.compile.rounding import FloatTrace
 from signfold.sw.errors import CheckpointError, CompileError
 
-__all__ = ["NAME", "TorchModel", "evaluate_batch_norm", "float_classes"]
+__all__ = ["NAME", "TorchModel", "evaluate_batch_norm"]
 
 #: Name of this evaluation in reports.
 NAME = f"torch {torch.__version__}"
@@ -133,28 +131,3 @@ class TorchModel:
 
 def _rows(scores: torch.Tensor) -> np.ndarray:
     return scores.reshape(len(scores), -1).numpy()
-
-
-def float_classes(run: str | os.PathLike[str], frames: np.ndarray, *, epoch: str | None = None) -> np.ndarray:
-    """Classify frames with the trained float model.
-
-    Parameters
-    ----------
-    run : path
-        Folder of the training run.
-    frames : numpy.ndarray
-        uint8 ``[n, ...]``.
-    epoch : {"best", "last"}, optional
-        As for `checkpoint.read_model`.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64 ``[n]``: the lowest class among those of the highest score.
-
-    Raises
-    ------
-    CheckpointError
-        The run cannot be read, or takes other frames.
-    """
-    return TorchModel(read_model(Path(run), epoch)).classes(frames)

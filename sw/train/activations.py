@@ -176,7 +176,7 @@ class BatchNormQuant(Norm):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Values of the codes [n, channels, ...]."""
-        # In float32: the eight digits of bfloat16 would not tell neighbouring codes apart.
+        # Rounded in float32: products with the highest code are no numbers of bfloat16.
         y = self.normalize(x).float()
         relaxed = self.training and self._stage != "quantized"
         return (self.quantizer.relaxed(y) if relaxed else self.quantizer.apply(y)).to(x.dtype)

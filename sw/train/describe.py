@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from signfold.sw.train.style import FIRST, HEADS, PADS, POOL_ORDERS, WEIGHTS, Style
+from signfold.sw.train.style import Style
 from signfold.sw.train.topologies import Conv, GlobalPool, Pool, Step
 
-__all__ = ["FIRST", "HEADS", "PADS", "POOL_ORDERS", "WEIGHTS", "Style", "describe", "pixels_entry"]
+__all__ = ["describe", "pixels_entry"]
 
 
 def describe(

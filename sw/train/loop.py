@@ -19,7 +19,7 @@ from signfold.sw.train.saved import load_best
 from signfold.sw.train.trainer import Trainer
 from signfold.sw.train.twin import twin
 
-__all__ = ["Trainer", "train"]
+__all__ = ["train"]
 
 #: Where the float twin of a run lies in its folder.
 TWIN = "teacher"

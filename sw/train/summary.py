@@ -127,16 +127,20 @@ def _bits(layer: Mapping[str, Any], kind: str, reads: list[int]) -> int:
 def _products(layer: Mapping[str, Any], shape: tuple[int, ...], bits: int) -> dict[str, Any]:
     """Count weights and products of a layer that reads values of so many bits."""
     fan_in = layer["in"] // layer.get("groups", 1) * prod(layer.get("kernel", [1]))
-    entry = layer.get("weights", {})
-    levels, bases = entry.get("levels", 2), entry.get("bases", 1) if entry.get("method") == "multibase" else 1
+    entry, channels = layer.get("weights", {}), layer["out"]
+    levels, several = entry.get("levels", 2), entry.get("method") == "multibase"
+    bases = entry["bases"] if several else 1
+    if layer.get("k_map", False):
+        bits = 1  # it takes the signs itself
     width = (levels - 1).bit_length() if levels else REAL
     products = prod(shape) * fan_in * bases
-    biases = layer["out"] if layer.get("bias") is not None else 0
-    scales = {"channel": layer["out"], "shift": layer["out"], "layer": 1, "trained": 1}
+    scales = {"channel": channels, "shift": channels, "layer": 1, "trained": 1, "range": 1}
+    scale = bases * scales.get(entry.get("scale"), 1) if several else scales.get(entry.get("scale"), 0)
+    trained = (layer.get("bias") is not None) + (entry.get("method") == "wsd")
     return {
-        "weights": layer["out"] * fan_in,
+        "weights": channels * fan_in,
         "weight_bits": width * bases,
-        "parameters": scales.get(entry.get("scale"), 0) + layer["out"] * (bases if bases > 1 else 0) + biases,
+        "parameters": scale + channels * trained,
         "products": products,
         "binary": products if (levels, bits) == (2, 1) else 0,
     }

@@ -6,7 +6,7 @@ from signfold.sw.train.estimators.ede import ErrorDecay
 from signfold.sw.train.estimators.polynomial import ApproxSign, Tight
 from signfold.sw.train.estimators.rounding import replace_through, round_through
 from signfold.sw.train.estimators.smooth import SwishSign, Tanh
-from signfold.sw.train.estimators.straight_through import Clipped, Identity, SigmoidScaled, binary_sign
+from signfold.sw.train.estimators.straight_through import Clipped, Identity, SigmoidScaled
 
 __all__ = [
     "CLASSES",
@@ -19,7 +19,6 @@ __all__ = [
     "SwishSign",
     "Tanh",
     "Tight",
-    "binary_sign",
     "draw_uniform",
     "make_estimator",
     "replace_through",

@@ -7,7 +7,7 @@ import torch
 
 from signfold.sw.train.estimators.base import Estimator
 
-__all__ = ["Clipped", "Identity", "SigmoidScaled", "binary_sign"]
+__all__ = ["Clipped", "Identity", "SigmoidScaled"]
 
 
 @dataclass(frozen=True)
@@ -67,22 +67,3 @@ def _edge(t_clip: float, inclusive: bool, dtype: torch.dtype) -> float:
     # The edges of torch's operator are outside: the next number above makes the edge itself inside.
     edge = torch.tensor(t_clip, dtype=dtype)
     return float(torch.nextafter(edge, torch.tensor(float("inf"), dtype=dtype)) if inclusive else edge)
-
-
-_BNN = Clipped()
-
-
-def binary_sign(x: torch.Tensor) -> torch.Tensor:
-    """Binarize to -1 and +1 with BNN's straight-through estimator, clipped at 1, edges included.
-
-    Parameters
-    ----------
-    x : torch.Tensor
-        Latent weights or normalized sums; of any floating type, but no NaN.
-
-    Returns
-    -------
-    torch.Tensor
-        Same shape and type, every element -1 or +1.
-    """
-    return _BNN.apply(x)

@@ -119,6 +119,32 @@ def test_summary_refuses_what_comes_later() -> None:
         summarize_layers((4,), 8, layers)
 
 
+@pytest.mark.parametrize(
+    "style",
+    [
+        {"weight_scale": "shift", "weight_method": "libra"},
+        {"weight_scale": "range", "weight_method": "ternary-connect", "weights": "ternary"},
+        {"weight_method": "wsd"},
+        {"weight_method": "multibase"},
+        {"weight_method": "multibase", "weight_scale": "channel", "activation": "bases", "bases": 2},
+        {"weight_method": "bitwise", "bias": "bits", "norm": "none"},
+        {"k_map": True, "weight_scale": "channel"},
+        {"activation_shift": "se", "reduction": 2, "activation_scale": "trained"},
+    ],
+)
+def test_numbers_of_every_method_are_counted(style) -> None:
+    torch = pytest.importorskip("torch", reason="training needs signfold[train]")
+    from signfold.sw.train.models import BinaryNet
+
+    frame, layers = lay_out("4c3,6,6", (8, 8), 8, 10, Style(thresholds=(3,), **style))
+    network = BinaryNet(layers, torch.Generator().manual_seed(1), shape=frame)
+    stored = {name: value for name, value in network.state_dict().items() if not name.endswith(".codes")}
+    found = summarize_layers(frame, 8, layers)
+    assert sum(value.numel() for value in stored.values()) == found["weights"] + found["parameters"]
+    one_bit = style.get("weights") != "ternary" and "bases" not in style
+    assert (found["binary_share"] == 1) == one_bit
+
+
 @pytest.mark.parametrize("topology", ["resnet-20", "binary-densenet-28", "lenet-5"])
 def test_a_step_of_training_and_the_numbers_that_it_changes(topology, request) -> None:
     """Every parameter gets a gradient, and the summary counts them."""

@@ -18,7 +18,6 @@ from signfold.sw.train.estimators import (  # noqa: E402
     SwishSign,
     Tanh,
     Tight,
-    binary_sign,
     make_estimator,
 )
 from signfold.sw.train.method import ESTIMATORS, Method  # noqa: E402
@@ -64,7 +63,7 @@ def gradient(estimator: "estimators.Estimator", values: list[float], dtype: "tor
 @pytest.mark.parametrize(("value", "sign", "passes"), EDGES)
 def test_sign_and_gradient(value: float, sign: float, passes: bool) -> None:
     x = torch.tensor([value], requires_grad=True)
-    y = binary_sign(x)
+    y = Clipped().apply(x)
     assert y.dtype == torch.float32
     assert y.item() == sign
     y.backward(torch.tensor([-3.25]))
@@ -81,7 +80,7 @@ def test_edges_are_what_they_are_called() -> None:
 def test_gradients_of_a_tensor_are_masked_one_by_one() -> None:
     x = torch.tensor([value for value, _, _ in EDGES], requires_grad=True)
     weights = torch.arange(1.0, len(EDGES) + 1)
-    (binary_sign(x) * weights).sum().backward()
+    (Clipped().apply(x) * weights).sum().backward()
     assert x.grad.tolist() == [weight if edge[2] else 0.0 for weight, edge in zip(weights.tolist(), EDGES, strict=True)]
 
 

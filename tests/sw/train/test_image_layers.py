@@ -8,10 +8,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="training tests need signfold[train]")
 
 from signfold.sw.train.activations import BatchNormQuant  # noqa: E402
-from signfold.sw.train.describe import Style, describe  # noqa: E402
-from signfold.sw.train.estimators import binary_sign, replace_through, round_through  # noqa: E402
+from signfold.sw.train.describe import describe  # noqa: E402
+from signfold.sw.train.estimators import Clipped, replace_through, round_through  # noqa: E402
 from signfold.sw.train.layers import AvgPool, InputCodes, MaxPool  # noqa: E402
 from signfold.sw.train.models import BinaryNet  # noqa: E402
+from signfold.sw.train.style import Style  # noqa: E402
 from signfold.sw.train.topologies import parse_topology  # noqa: E402
 from signfold.sw.train.weights import BinaryConv, BinaryDense  # noqa: E402
 
@@ -139,7 +140,7 @@ def test_the_clip_of_the_sign_ends_after_one_in_every_type(dtype: "torch.dtype")
     one = torch.ones((), dtype=dtype)
     above = one + torch.finfo(dtype).eps
     x = torch.stack([one, -one, above, -above]).requires_grad_()
-    y = binary_sign(x)
+    y = Clipped().apply(x)
     assert y.dtype == dtype and y.tolist() == [1, -1, 1, -1]
     y.sum().backward()
     assert x.grad.tolist() == [1, 1, 0, 0]

@@ -6,9 +6,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="training tests need signfold[train]")
 
 from signfold.sw.train.activations import BatchNormSign  # noqa: E402
-from signfold.sw.train.describe import Style, describe  # noqa: E402
+from signfold.sw.train.describe import describe  # noqa: E402
 from signfold.sw.train.layers import InputThreshold, Scale  # noqa: E402
 from signfold.sw.train.models import BinaryNet  # noqa: E402
+from signfold.sw.train.style import Style  # noqa: E402
 from signfold.sw.train.topologies import Dense  # noqa: E402
 from signfold.sw.train.weights import BinaryDense  # noqa: E402
 

@@ -13,9 +13,10 @@ from signfold.sw.data import Dataset, load  # noqa: E402
 from signfold.sw.errors import CheckpointError  # noqa: E402
 from signfold.sw.train.checkpoint import read_checkpoint, write_checkpoint  # noqa: E402
 from signfold.sw.train.choices import Decay, Progressive  # noqa: E402
-from signfold.sw.train.loop import Trainer, train  # noqa: E402
+from signfold.sw.train.loop import train  # noqa: E402
 from signfold.sw.train.optimizer_choice import OptimizerChoice  # noqa: E402
 from signfold.sw.train.options import TrainingOptions  # noqa: E402
+from signfold.sw.train.trainer import Trainer  # noqa: E402
 
 
 class Stripes(Dataset):

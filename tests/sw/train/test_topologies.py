@@ -4,7 +4,8 @@ from math import prod
 
 import pytest
 
-from signfold.sw.train.describe import Style, describe
+from signfold.sw.train.describe import describe
+from signfold.sw.train.style import Style
 from signfold.sw.train.topologies import TOPOLOGIES, Conv, Dense, GlobalPool, Pool, parse_topology
 
 CIFAR, MNIST = (3, 32, 32), (28, 28)

@@ -11,8 +11,8 @@ pytest.importorskip("torch", reason="training tests need signfold[train]")
 
 from signfold.sw.cli.app import main  # noqa: E402
 from signfold.sw.train.defaults import DEFAULTS, defaults  # noqa: E402
-from signfold.sw.train.loop import Trainer  # noqa: E402
 from signfold.sw.train.options import TrainingOptions  # noqa: E402
+from signfold.sw.train.trainer import Trainer  # noqa: E402
 
 
 class Answer(NamedTuple):
