@@ -191,9 +191,10 @@ def _multi_threshold(operation: Operation, inputs: list[Tensor]) -> Tensor:
         raise refuse(operation, f"thresholds of shape {thresholds.shape} must be one row, or one a channel")
     rows = [sorted(thresholds.table.at(row).to_list()) for row in thresholds.table.index]
     scale, bias = (Fraction(operation.number(f"out_{what}", default)) for what, default in (("scale", 1), ("bias", 0)))
+    results = [scale * count + bias for count in range(thresholds.shape[1] + 1)]
     which = np.arange(len(rows)).reshape(-1, *(1,) * (len(data.shape) - 1 - axis))
     table = elementwise(
-        lambda x, row: scale * quantizers.count_thresholds(x, rows[int(row)]) + bias,
+        lambda x, row: results[quantizers.count_thresholds(x, rows[int(row)])],
         data.table,
         Table([Fraction(row) for row in range(len(rows))], which),
     )

@@ -651,12 +651,16 @@ def _signed(weights, signs: np.ndarray):
 
 def _sum_lines(unit: Fraction, units: list[Fraction], totals: np.ndarray, offsets: list[Fraction]) -> tuple[Line, ...]:
     """Return what sums stand for: each channel's shift is the sum of weight times offset of what it reads."""
+    # Channels in of the same offset are summed first: there are few different ones.
+    places: dict[Fraction, list[int]] = {}
+    for channel, offset in enumerate(offsets):
+        places.setdefault(offset, []).append(channel)
+    groups = [
+        (offset, (totals[:, where] if len(offsets) > 1 else totals).sum(axis=1)) for offset, where in places.items()
+    ]
     lines = []
-    for factor, row in zip(units, totals.tolist(), strict=True):
-        if len(offsets) == 1:
-            total = sum(row) * offsets[0]
-        else:
-            total = sum((w * offset for w, offset in zip(row, offsets, strict=True)), Fraction(0))
+    for channel, factor in enumerate(units):
+        total = sum((offset * int(sums[channel]) for offset, sums in groups), Fraction(0))
         lines.append(Line(unit * factor, unit * factor * total))
     return tuple(lines) if len(set(lines)) > 1 else (lines[0],)
 
