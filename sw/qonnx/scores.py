@@ -8,12 +8,11 @@ from math import gcd, lcm
 
 import numpy as np
 
-from signfold.sw.compile.head import longest_fraction, quantize_affine
-from signfold.sw.compile.meaning import Meaning
+from signfold.sw.compile.head import longest_fraction
 from signfold.sw.network import Affine, ValueType
 from signfold.sw.qonnx.graph import Operation, refuse
-from signfold.sw.qonnx.line import Line, single_root
-from signfold.sw.qonnx.number import Number, inverse, sign
+from signfold.sw.qonnx.line import Line
+from signfold.sw.qonnx.number import Number, floor, inverse, sign
 
 __all__ = ["Scores", "make_scores"]
 
@@ -36,22 +35,6 @@ class Scores:
     node: Affine | None
     scale: Number
     offset: Number
-
-
-@dataclass(frozen=True, eq=False)
-class _Norms:
-    """Lines as `quantize_affine` reads a batch normalization."""
-
-    parameters: Sequence[tuple[Fraction, Fraction, Fraction, Fraction]]
-
-    @property
-    def channels(self) -> int:
-        """Number of classes."""
-        return len(self.parameters)
-
-    def exact(self, channel: int) -> tuple[Fraction, Fraction, Fraction, Fraction]:
-        """Return gamma, beta, mean and variance + eps."""
-        return self.parameters[channel]
 
 
 def make_scores(operation: Operation, lines: Sequence[Line], value: ValueType, source: str, score_bits: int) -> Scores:
@@ -93,15 +76,10 @@ def make_scores(operation: Operation, lines: Sequence[Line], value: ValueType, s
         bound = max(abs(s) * max(-value.low, value.high) + abs(o) for s, o in zip(scale, offset, strict=True))
         if bound.bit_length() < score_bits:
             return Scores("exact", _affine(name, source, scale, offset, 0), unit, shifts[0])
-    parameters = []
-    for line in lines:
-        found = single_root(line) if line.slope != 0 else (Fraction(0), line.shift, Fraction(0), Fraction(1))
-        if found is None or not isinstance(found[1], Fraction):
-            raise refuse(operation, "a score holds square roots of different numbers")
-        parameters.append(found)
 
     def quantize(fraction: int) -> tuple[list[int], list[int]]:
-        return quantize_affine(_Norms(parameters), fraction, Meaning())
+        unit = Fraction(1 << fraction)
+        return tuple([floor(number * unit + Fraction(1, 2)) for number in numbers] for numbers in (slopes, shifts))
 
     fraction = longest_fraction(quantize, value, score_bits, operation.name)
     return Scores(

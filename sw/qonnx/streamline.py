@@ -117,8 +117,9 @@ def streamline(graph: Graph, pixels: Pixels, score_bits: int) -> Streamlined:
     for operation in operations:
         try:
             walk.step(operation)
-        except NetworkError as cause:
-            raise refuse(operation, str(cause)) from None
+        except (CompileError, NetworkError) as cause:
+            # Passes of the compiler and numbers that grow know no operation.
+            raise cause if str(cause).startswith("node '") else refuse(operation, str(cause)) from None
         walk.forget(name for name in operation.inputs if readers[name] is operation and name != tensor)
     return walk.finish(tensor, tail, score_bits)
 
