@@ -48,6 +48,8 @@ def compile(  # the name of the command
     """
     if epoch is not None and epoch not in EPOCHS:
         raise typer.BadParameter(f"epoch is {epoch!r}, allowed: {', '.join(EPOCHS)}")
+    if run.suffix == ".onnx":
+        raise CompileError(f"{str(run)!r} is an ONNX file: signfold import reads those")
     out = run / "network.safetensors" if out is None else out
     with console.status("compile") as status:
         compilation = compile_run(
