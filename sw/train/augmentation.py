@@ -1,7 +1,9 @@
-"""Pictures of one epoch: a new order, new random shifts, mirror images and noise."""
+"""Pictures of one epoch: a new order, new random shifts, mirror images, rotations, sizes and noise."""
 
 import torch
 from torch.nn import functional
+
+from signfold.sw.train.distortion import distorted
 
 __all__ = ["epoch_frames"]
 
@@ -13,10 +15,12 @@ def epoch_frames(
     *,
     shift: int = 0,
     flip: bool = False,
+    rotate: float = 0.0,
+    zoom: float = 0.0,
     noise: int = 0,
     bits: int = 8,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Shuffle a training set, shift and mirror each picture at random and add noise to every pixel.
+    """Shuffle a training set, shift, mirror and distort each picture at random and add noise to every pixel.
 
     Working on the whole epoch at once makes one copy per offset instead of one per picture.
 
@@ -27,12 +31,14 @@ def epoch_frames(
     labels : torch.Tensor
         Classes, int64 [n].
     generator : torch.Generator
-        Source of order, offsets, mirror images and noise.
+        Source of order, offsets, mirror images, distortions and noise.
     shift : int, default: 0
         Largest shift in pixels; rows and columns move by -shift..shift independently, code 0 moves in. The same as a
         random crop from a picture that is padded by so many pixels.
     flip : bool, default: False
         Whether every other picture, at random, is mirrored left to right.
+    rotate, zoom : float, default: 0
+        Largest rotation in degrees and largest relative change of size: see `signfold.sw.train.distortion.distorted`.
     noise : int, default: 0
         Largest change of a code: every pixel gets its own uniform integer of -noise..noise, and stays in range. Pixels
         near a threshold then fall on either side of it, which keeps a network from learning 1-bit pictures by heart.
@@ -49,6 +55,8 @@ def epoch_frames(
     if flip:
         mirrored = (torch.rand(len(frames), generator=generator) < 0.5).nonzero().flatten()
         frames[mirrored] = frames[mirrored].flip(-1)
+    if rotate or zoom:
+        frames = distorted(frames, generator, rotate=rotate, zoom=zoom, bits=bits)
     if noise:
         change = torch.randint(-noise, noise + 1, frames.shape, generator=generator, dtype=torch.int16)
         frames = (frames + change).clamp_(0, (1 << bits) - 1).to(torch.uint8)

@@ -48,12 +48,16 @@ class TrainingOptions(LayerChoices):
         Whether training pictures are mirrored at random.
     noise : int
         Largest random change of a training picture's pixel codes.
+    rotate : float
+        Largest random rotation of training pictures, in degrees.
+    zoom : float
+        Largest random change of their height and width, as a share of it, in [0, 1).
     dropout : float
         Share of hidden activations dropped, in [0, 1).
     momentum : float
         Weight of the newest batch in the running statistics, in (0, 1].
     seed : int
-        Seed of initial weights, order, shifts, noise and dropout.
+        Seed of initial weights, order, shifts, distortions, noise and dropout.
     threads : int
         Threads of torch. Part of the options, because sums over another number of threads round differently.
     first : str
@@ -120,6 +124,8 @@ class TrainingOptions(LayerChoices):
     seed: int = 1
     threads: int = 1
     flip: bool = False
+    rotate: float = 0.0
+    zoom: float = 0.0
     first: str = "auto"
     weights: str = "1"
     first_weights: str = "same"

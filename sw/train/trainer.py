@@ -132,6 +132,8 @@ class Trainer:
             self._generator,
             shift=options.shift,
             flip=options.flip,
+            rotate=options.rotate,
+            zoom=options.zoom,
             noise=options.noise,
             bits=self._bits,
         )

@@ -46,6 +46,8 @@ def options(**changes: object) -> TrainingOptions:
         "threshold": 8,
         "shift": 1,
         "noise": 2,
+        "rotate": 10.0,
+        "zoom": 0.1,
         "dropout": 0.2,
         "seed": 7,
     }
@@ -313,6 +315,8 @@ def test_refuses_tensors_that_do_not_fit(tmp_path) -> None:
         ({"threshold": -1}, "threshold is -1"),
         ({"shift": -1}, "shift is -1"),
         ({"noise": -1}, "noise is -1"),
+        ({"rotate": 181.0}, "rotate is 181.0"),
+        ({"zoom": 1.0}, "zoom is 1.0"),
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"momentum": 0.0}, "momentum is 0.0"),
         ({"seed": -1}, "seed is -1"),
