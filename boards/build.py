@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from signfold.boards.board import Board, Pll
-from signfold.boards.patchable import PLACED, check_patchable, describe_tables
+from signfold.boards.patchable import PLACED, describe_tables
 from signfold.boards.report import check_fit, read_report
 from signfold.boards.toolchain import Step, find_tools, run_step
 from signfold.boards.top import BoardTop
@@ -22,6 +22,7 @@ from signfold.sw.hosted import TOP, HostedDesign, generate_hosted
 from signfold.sw.images import IMAGE_MAP, describe
 from signfold.sw.memfile import format_mem
 from signfold.sw.network import Network
+from signfold.sw.patchable import check_patchable
 from signfold.sw.plan import Plan
 from signfold.sw.sidecar import LOAD_FILE
 
@@ -38,6 +39,8 @@ MANIFEST = "build.json"
 NETLIST = "netlist.v"
 
 _WORK = "work"
+#: Suffix of the routed design, as text.
+_ROUTED = {"ice40": "asc", "ecp5": "config"}
 _NAME = "top"
 #: A receiver samples the middle of ten bits after a start bit: 2 % off is 0.2 of a bit at the last one.
 _BAUD_TOLERANCE = 0.02
@@ -127,10 +130,10 @@ def build(
     Raises
     ------
     BuildError
-        If the design does not fit, timing is not met, a tool fails, clock and baud rate do not go together, or
-        `patchable` is asked of a plan with hardwired layers. There is no bitstream and no manifest in the folder then.
+        If the design does not fit, timing is not met, a tool fails, or clock and baud rate do not go together. There
+        is no bitstream and no manifest in the folder then.
     PlanError
-        If plan, network and the protocol of the link do not fit together.
+        If plan, network and the protocol of the link do not fit together, or `patchable` is asked of hardwired layers.
     ToolError
         If a tool is missing.
     """
@@ -210,8 +213,8 @@ def build(
         }
         write_whole(out / LOAD_FILE, chunks)
     if patchable:
-        placed = (work / PLACED).read_bytes()
-        manifest["patch"] = describe_tables(board.family, design, placed, data)
+        placed, routed = (work / PLACED).read_bytes(), (work / f"{_NAME}.{_ROUTED[board.family]}").read_text()
+        manifest["patch"] = describe_tables(board.family, design, placed, routed, data)
         write_whole(out / IMAGE_MAP, (json.dumps(describe(network, config), indent=1) + "\n").encode())
     write_whole(bitstream, data)
     write_whole(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())

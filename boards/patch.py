@@ -202,9 +202,11 @@ def _check_shape(manifest: dict[str, Any], design: HostedDesign) -> None:
     wanted = {rom.name: (rom.depth, rom.width) for rom in design.parameters.roms}
     for name in (*built, *wanted):
         if built.get(name) != wanted.get(name):
-            have, want = (" x ".join(map(str, sizes.get(name, ()))) or "absent" for sizes in (built, wanted))
+            have, want = (
+                f"{d} x {w} bits" if d else "absent" for d, w in (s.get(name, (0, 0)) for s in (built, wanted))
+            )
             raise ImageError(
-                f"network is of another shape than the bitstream's: table {name} is {want} bits for it, {have} in the "
+                f"network is of another shape than the bitstream's: table {name} is {want} for it, {have} in the "
                 "bitstream"
             )
     modules = structure(design.verilog, design.parameters.roms)

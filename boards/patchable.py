@@ -14,10 +14,9 @@ from signfold.hw.rom import RomParameters
 from signfold.sw.errors import BuildError, ImageError
 from signfold.sw.hosted import HostedDesign
 from signfold.sw.memfile import crc32
-from signfold.sw.plan import Plan
 from signfold.sw.structure import structure, structure_hash
 
-__all__ = ["PLACED", "Bitstream", "check_patchable", "describe_tables", "open_bitstream", "read_table", "write_table"]
+__all__ = ["PLACED", "Bitstream", "describe_tables", "open_bitstream", "read_table", "write_table"]
 
 #: Netlist with places, in the work folder.
 PLACED = "placed.json"
@@ -25,7 +24,10 @@ PLACED = "placed.json"
 _VERSION = 1
 #: Names of placed block RAMs end so; nextpnr gives those of iCE40 another ending.
 _BLOCK = re.compile(r"\.(\w+)\.(block_\d+_\d+)(?:_RAM)?$")
-_BEL = re.compile(r"X(\d+)/Y(\d+)/")
+_BEL = re.compile(r"X(\d+)/Y(\d+)/(\w+)")
+#: A block RAM spans several tiles; its place is that of the first.
+_TILE = re.compile(r"\.tile(?:_group)? \w+_R(\d+)C(\d+):")
+_NUMBER = re.compile(r"word: (EBR\d)\.WID ([01]+)")
 
 
 class Bitstream(Protocol):
@@ -50,23 +52,7 @@ def open_bitstream(family: str, data: bytes) -> Bitstream:
     return {"ice40": Ice40Bitstream, "ecp5": Ecp5Bitstream}[family](data)
 
 
-def check_patchable(plan: Plan) -> None:
-    """Refuse plans whose weights are logic.
-
-    Raises
-    ------
-    BuildError
-        Naming the layer.
-    """
-    for k, layer in enumerate(plan.layers):
-        if layer.style == "hardwired":
-            raise BuildError(
-                f"layer {k} is hardwired: its weights are logic, not tables; give it an array, or build without "
-                "--patchable"
-            )
-
-
-def describe_tables(family: str, design: HostedDesign, placed: bytes, bitstream: bytes) -> dict[str, Any]:
+def describe_tables(family: str, design: HostedDesign, placed: bytes, routed: str, bitstream: bytes) -> dict[str, Any]:
     """Return the manifest's `patch` of a build, once the bitstream has been seen to hold every table there.
 
     Parameters
@@ -77,6 +63,8 @@ def describe_tables(family: str, design: HostedDesign, placed: bytes, bitstream:
         A design that was generated patchable.
     placed : bytes
         The netlist that nextpnr wrote.
+    routed : str
+        The configuration that nextpnr wrote, text; on ECP5 it numbers the contents of block RAMs.
     bitstream : bytes
         The bitstream.
 
@@ -86,6 +74,7 @@ def describe_tables(family: str, design: HostedDesign, placed: bytes, bitstream:
         If a block RAM has no place, or the bitstream holds anything else there.
     """
     cells = _block_rams(placed)
+    numbers = _numbers(routed) if family == "ecp5" else None
     opened = open_bitstream(family, bitstream)
     modules = structure(design.verilog, design.parameters.roms)
     tables = []
@@ -97,7 +86,7 @@ def describe_tables(family: str, design: HostedDesign, placed: bytes, bitstream:
             "depth": rom.depth,
             "block_width": layout.block_width,
             "crc32": crc32(rom.words, rom.width),
-            "blocks": [_location(family, rom.name, block, cells) for block in layout.blocks],
+            "blocks": [_location(rom.name, block, cells, numbers) for block in layout.blocks],
         }
         try:
             found = read_table(opened, family, entry)
@@ -109,32 +98,47 @@ def describe_tables(family: str, design: HostedDesign, placed: bytes, bitstream:
     return {"version": _VERSION, "structure": structure_hash(modules), "tables": tables, "modules": modules}
 
 
-def _block_rams(placed: bytes) -> dict[str, dict[str, Any]]:
-    """Return the placed cells of tables by the end of their names: table and block."""
+def _block_rams(placed: bytes) -> dict[str, tuple[int, int, str]]:
+    """Return x, y and name of the place of each block RAM of a table, by `<table>.<block>`."""
     try:
-        modules = json.loads(placed)["modules"]
-        cells: dict[str, dict[str, Any]] = {}
-        for module in modules.values():
+        places: dict[str, tuple[int, int, str]] = {}
+        for module in json.loads(placed)["modules"].values():
             for name, cell in module["cells"].items():
                 match = _BLOCK.search(name)
                 if match and "NEXTPNR_BEL" in cell["attributes"]:
                     key = f"{match[1]}.{match[2]}"
-                    if key in cells:
+                    if key in places:
                         raise BuildError(f"placed netlist: {key} occurs twice")
-                    cells[key] = cell
+                    x, y, bel = _BEL.fullmatch(cell["attributes"]["NEXTPNR_BEL"]).groups()
+                    places[key] = int(x), int(y), bel
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BuildError(f"placed netlist cannot be read: {error!r}") from None
-    return cells
+    return places
 
 
-def _location(family: str, rom: str, block: str, cells: dict[str, dict[str, Any]]) -> list[int]:
+def _numbers(routed: str) -> dict[tuple[int, int, str], int]:
+    """Return the numbers of the contents of the ECP5's block RAMs by their places."""
+    numbers, tile = {}, None
+    for line in routed.splitlines():
+        if line.startswith(".tile"):
+            tile = _TILE.match(line)
+        elif tile and (match := _NUMBER.fullmatch(line.rstrip())):
+            # The lowest bit comes first.
+            numbers[int(tile[2]), int(tile[1]), match[1]] = int(match[2][::-1], 2)
+    return numbers
+
+
+def _location(
+    rom: str,
+    block: str,
+    places: dict[str, tuple[int, int, str]],
+    numbers: dict[tuple[int, int, str], int] | None,
+) -> list[int]:
     """Return where a block lies: the tile's x and y on iCE40, the number of its contents on ECP5."""
-    cell = cells.get(f"{rom}.{block}")
-    if cell is None:
+    place = places.get(f"{rom}.{block}")
+    if place is None or (numbers is not None and place not in numbers):
         raise BuildError(f"table {rom}: {block} has no place in the FPGA")
-    if family == "ecp5":
-        return [int(cell["parameters"]["WID"], 2)]
-    return [int(number) for number in _BEL.match(cell["attributes"]["NEXTPNR_BEL"]).groups()]
+    return list(place[:2]) if numbers is None else [numbers[place]]
 
 
 def read_table(bitstream: Bitstream, family: str, entry: dict[str, Any]) -> tuple[int, ...]:

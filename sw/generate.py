@@ -16,6 +16,7 @@ from signfold.sw.images import IMAGE_MAP, describe
 from signfold.sw.lower import lower
 from signfold.sw.memfile import format_mem
 from signfold.sw.network import Network
+from signfold.sw.patchable import check_patchable
 from signfold.sw.plan import Plan
 from signfold.sw.sidecar import LOAD_FILE, header, sidecar
 
@@ -63,7 +64,7 @@ class Artefacts:
         return self.folder / VERILOG
 
 
-def generate(network: Network, plan: Plan, out_dir: str | os.PathLike[str]) -> Artefacts:
+def generate(network: Network, plan: Plan, out_dir: str | os.PathLike[str], *, patchable: bool = False) -> Artefacts:
     """Write an accelerator into a folder.
 
     That is `accelerator.v`, one `.mem` file a ROM, `images.json` and `accelerator.json`, and beside them the plan and
@@ -78,6 +79,8 @@ def generate(network: Network, plan: Plan, out_dir: str | os.PathLike[str]) -> A
         Arrays, one a layer with weights.
     out_dir : path
         Folder to create or replace.
+    patchable : bool
+        Let every ROM ask synthesis for block RAM, thresholds too, so that contents can be replaced in a bitstream.
 
     Returns
     -------
@@ -87,7 +90,7 @@ def generate(network: Network, plan: Plan, out_dir: str | os.PathLike[str]) -> A
     Raises
     ------
     PlanError
-        If the plan does not fit the network.
+        If the plan does not fit the network, or `patchable` is asked of hardwired layers.
     ImageError
         If the folder exists and holds anything that `generate` has not written.
     OSError
@@ -95,9 +98,19 @@ def generate(network: Network, plan: Plan, out_dir: str | os.PathLike[str]) -> A
     """
     folder = Path(out_dir)
     _check_replaceable(folder)
+    if patchable:
+        check_patchable(plan)
     config = lower(network, plan)
     image_map = describe(network, config)
-    text = convert(config.create(), name=TOP, roms=config.roms, keep_wires=_STREAM, header=header(network, config))
+    blocks = "any" if patchable else None
+    text = convert(
+        config.create(),
+        name=TOP,
+        roms=config.roms,
+        keep_wires=_STREAM,
+        header=header(network, config),
+        blocks=blocks,
+    )
     finished = folder.parent / f".{folder.name}-{secrets.token_hex(8)}.tmp"
     folder.parent.mkdir(parents=True, exist_ok=True)
     finished.mkdir()
@@ -112,6 +125,8 @@ def generate(network: Network, plan: Plan, out_dir: str | os.PathLike[str]) -> A
         # Kept beside the design, so that whoever simulates it can compare it with what it was made from.
         network.save(finished / NETWORK)
         described = sidecar(network, plan, config, top=TOP, files=_checksums(finished))
+        if patchable:
+            described["patchable"] = True
         (finished / SIDECAR).write_bytes(_json(described))
         _put_in_place(finished, folder)
     finally:

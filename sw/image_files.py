@@ -16,7 +16,7 @@ from signfold.sw.image_page import PAGE, image_page
 from signfold.sw.images import IMAGE_MAP, read_images
 from signfold.sw.rebuild import FORMAT, VERSION
 
-__all__ = ["is_image_folder", "read_image_folder", "write_image_folder"]
+__all__ = ["is_image_folder", "read_image_folder", "read_map", "write_image_folder"]
 
 
 def write_image_folder(
@@ -119,20 +119,32 @@ def read_image_folder(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], d
         and the line.
     """
     folder = Path(folder)
-    try:
-        image_map = json.loads((folder / IMAGE_MAP).read_bytes())
-    except OSError as error:
-        raise ImageError(f"{folder / IMAGE_MAP}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise ImageError(f"{folder / IMAGE_MAP}: must be JSON: {error}") from None
-    if not isinstance(image_map, dict) or image_map.get("format") != FORMAT or image_map.get("version") != VERSION:
-        raise ImageError(f"{folder / IMAGE_MAP}: must be of format {FORMAT!r}, version {VERSION}")
+    image_map = read_map(folder / IMAGE_MAP)
     try:
         # Each image agrees with the map's CRC, and so with the other formats.
         read = [read_images(image_map, folder, form=str(name)) for name in image_map["formats"]]
         return image_map, read[0]
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise ImageError(f"{folder / IMAGE_MAP}: contradicts itself: {type(error).__name__}: {error}") from None
+
+
+def read_map(path: Path) -> dict[str, Any]:
+    """Read a map of images.
+
+    Raises
+    ------
+    ImageError
+        If it is absent or no such map.
+    """
+    try:
+        image_map = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise ImageError(f"{path}: must be JSON: {error}") from None
+    if not isinstance(image_map, dict) or image_map.get("format") != FORMAT or image_map.get("version") != VERSION:
+        raise ImageError(f"{path}: must be of format {FORMAT!r}, version {VERSION}")
+    return image_map
 
 
 def _check_replaceable(folder: Path) -> None:

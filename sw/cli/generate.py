@@ -55,6 +55,9 @@ def generate(
     fabric: Annotated[
         str | None, typer.Option(help=f"what the arrays are made of: {', '.join(FABRICS)}", show_default="the plan's")
     ] = None,
+    patchable: Annotated[
+        bool, typer.Option("--patchable", help="ask synthesis to put every table, thresholds too, into block RAM")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
     """Write Verilog, memory images and their descriptions.
@@ -66,7 +69,7 @@ def generate(
     loaded = zoo.load(network)
     chosen = choose_plan(loaded, plan, lanes, target_cycles, fabric)
     with console.status("gateware"):
-        artefacts = write(loaded, chosen, out or Path("build") / Path(network).stem)
+        artefacts = write(loaded, chosen, out or Path("build") / Path(network).stem, patchable=patchable)
     result: dict[str, Any] = {"folder": str(artefacts.folder), **artefacts.sidecar}
     emit(result, as_json=as_json, render=lambda output: _render(output, artefacts))
 

@@ -10,20 +10,25 @@ from signfold.sw import zoo
 from signfold.sw.artefacts import is_generated, load_artefacts
 from signfold.sw.cli.generate import choose_plan
 from signfold.sw.cli.output import console, emit, print_lines
-from signfold.sw.errors import MismatchError
-from signfold.sw.image_files import is_image_folder, read_image_folder, write_image_folder
+from signfold.sw.cli.patch import load_patch
+from signfold.sw.errors import ImageError, MismatchError
+from signfold.sw.image_files import is_image_folder, read_image_folder, read_map, write_image_folder
 from signfold.sw.image_formats import FORMATS, find_format
-from signfold.sw.images import describe, read_images, rebuild
+from signfold.sw.images import IMAGE_MAP, describe, read_images, rebuild
 from signfold.sw.lower import lower
 
 __all__ = ["images"]
+
+_BITSTREAMS = (".bin", ".bit")
 
 
 def images(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SOURCE", help="network (file or name of a shipped one), generated folder, or folder of images"
+            metavar="SOURCE",
+            help="network (file or name of a shipped one), generated folder, folder of images, or bitstream of "
+            "`signfold build --patchable`",
         ),
     ],
     out: Annotated[Path | None, typer.Option(help="output folder", show_default="none: only read and check")] = None,
@@ -49,11 +54,13 @@ def images(
     """Write memory images in the formats of simulators, vendors' tools and programmers.
 
     The folder gets a file a ROM and format, and the map that says what every bit means: images.json for machines,
-    images.md for people. A folder is read first, every file of it: a damaged one is refused with file and line. The
-    network is rebuilt from the images and its content hash compared.
+    images.md for people. A folder is read first, every file of it: a damaged one is refused with file and line. Of a
+    bitstream, the block RAMs are read. The network is rebuilt from the images and its content hash compared.
     """
     formats = [find_format(name).name for name in form or FORMATS]
-    if is_image_folder(source):
+    if Path(source).suffix in _BITSTREAMS:
+        image_map, words = _of_bitstream(Path(source))
+    elif is_image_folder(source):
         image_map, words = read_image_folder(source)
     elif is_generated(source):
         artefacts = load_artefacts(source)
@@ -70,6 +77,17 @@ def images(
     if out is not None:
         image_map = write_image_folder(image_map, words, out, formats)
     emit(image_map, as_json=as_json, render=lambda output: _render(output, image_map, out))
+
+
+def _of_bitstream(bitstream: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+    """Return the map beside a bitstream, and the words in its block RAMs."""
+    words = load_patch().read_bitstream(bitstream)
+    image_map = read_map(bitstream.parent / IMAGE_MAP)
+    # Memory that the host loads has nothing in the bitstream.
+    absent = sorted({entry["rom"] for entry in image_map["images"]} - words.keys())
+    if absent:
+        raise ImageError(f"bitstream {str(bitstream)!r} holds no image {absent[0]}: the host loads it")
+    return image_map, words
 
 
 def _render(output: Console, image_map: dict[str, Any], out: Path | None) -> None:
