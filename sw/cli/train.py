@@ -64,9 +64,7 @@ def train(
     flip: Annotated[
         bool | None, typer.Option(help="mirror training pictures at random", show_default="by data set")
     ] = None,
-    rotate: Annotated[
-        float | None, typer.Option(help="largest random rotation in degrees", show_default="0")
-    ] = None,
+    rotate: Annotated[float | None, typer.Option(help="largest random rotation in degrees", show_default="0")] = None,
     zoom: Annotated[
         float | None, typer.Option(help="largest random change of height and width, a share", show_default="0")
     ] = None,
