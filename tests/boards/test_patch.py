@@ -27,6 +27,7 @@ from signfold.sw.lower import stream_order
 from signfold.sw.network import Dense, InputType, Network, Threshold
 from signfold.sw.patchable import check_patchable
 from signfold.sw.plan import LayerPlan, Plan
+from signfold.sw.sidecar import LOAD_FILE
 from signfold.sw.structure import structure
 
 BOARDS = {"ice40": "icebreaker", "ecp5": "ulx3s-85f"}
@@ -110,10 +111,10 @@ def placed(family, names):
     return json.dumps({"modules": {"top": {"cells": cells}}}).encode(), "\n".join(tiles)
 
 
-def built(family, folder, seed=1, net=None):
+def built(family, folder, seed=1, net=None, plan=PLAN):
     """Write what a build leaves, without building: the tables of a network, at places of our own."""
     net = net or network(1)
-    design = hosted(net, family)
+    design = hosted(net, family, plan)
     blocks, names = filled(family, design, seed)
     folder.mkdir(parents=True, exist_ok=True)
     data = packed(family, blocks, folder)
@@ -124,12 +125,14 @@ def built(family, folder, seed=1, net=None):
         "version": 1,
         "board": BOARDS[family],
         "content_hash": net.content_hash,
-        "plan": {"lanes": PLAN.lanes, "fabric": PLAN.fabric, "layers": [asdict(layer) for layer in PLAN.layers]},
+        "plan": {"lanes": plan.lanes, "fabric": plan.fabric, "layers": [asdict(layer) for layer in plan.layers]},
         "geometry": {**asdict(geometry), "identity": geometry.identity.hex()},
         "divisor": 12,
         "bitstream": {"file": bitstream.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()},
         "patch": describe_tables(family, design, *placed(family, names), data),
     }
+    if design.parameters.config.loads:
+        manifest["load"] = {"file": LOAD_FILE, "sha256": "of the old weights"}
     (folder / MANIFEST).write_text(json.dumps(manifest))
     (folder / IMAGE_MAP).write_text(json.dumps(describe(net, design.parameters.config)))
     return bitstream, manifest, names
@@ -246,6 +249,21 @@ def test_constants_in_logic_are_refused(tmp_path):
         ImageError, match=r"makes other logic of it: modules differ: hosted__accelerator__pixels \(what no"
     ):
         patch(bitstream, network(2, pixels=5), tmp_path / "other")
+
+
+def test_weights_that_are_loaded_come_beside_the_bitstream(tmp_path):
+    """Thresholds are replaced in the bitstream; the chunks of the new weights are written for the host."""
+    plan = Plan((LayerPlan(2, 5, 1, memory="loaded"), LayerPlan(shares=True)), fabric="ice40")
+    bitstream, manifest, _ = built("ice40", tmp_path / "build", plan=plan)
+    assert not any("_w" in table["rom"] for table in manifest["patch"]["tables"])
+    new = network(2)
+    result = patch(bitstream, new, tmp_path / "out")
+    config = hosted(new, "ice40", plan).parameters.config
+    chunks = (tmp_path / "out" / LOAD_FILE).read_bytes()
+    assert chunks == b"".join(config.chunks)
+    assert result["load"] == {"file": LOAD_FILE, "sha256": hashlib.sha256(chunks).hexdigest()}
+    words = read_bitstream(tmp_path / "out" / bitstream.name)
+    assert {rom.name: rom.words for rom in config.roms}.items() <= words.items()
 
 
 def changed(ice40, folder, change):
@@ -397,7 +415,7 @@ def test_a_patched_bitstream_is_what_building_it_gives(family, tmp_path):
             frames = np.random.default_rng(6).integers(0, 8, (20, 9)).astype(np.uint8)
             with SimulatedLink(tmp_path / "simulator") as link:
                 device = Device(link, timeout=0.01)
-                assert device.geometry.identity == design.parameters.identity
+                assert device.identify().identity == design.parameters.identity
                 compare_with_golden(net, frames, device.infer(stream_order(net, frames)), "the netlist")
 
         return run
