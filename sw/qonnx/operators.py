@@ -316,15 +316,11 @@ def _average_pool(operation: Operation, inputs: list[Tensor]) -> Tensor:
         raise refuse(operation, "it must read pictures of channels, rows and columns")
     window = read_window(operation, data.shape[2:])
     check_work(operation, window, data.shape[2:], data.shape[1])
-    whole = data.table.integers()
-    if whole is None:
-        raise refuse(operation, "means of numbers with roots; a quantizer must come before")
-    values, unit = whole
-    sums = Table.of_integers(_windows(values, window, 0).sum(axis=(4, 5)), unit)
+    sums = data.table.sums(lambda values: _windows(values, window, 0).sum(axis=(4, 5)))
     if operation.integer("count_include_pad", 0):
-        return _like(data, sums.map(lambda x: x / window.area))
+        return _like(data, sums.map(lambda x: x * Fraction(1, window.area)))
     inside = _windows(np.ones((1, 1, *data.shape[2:]), np.int64), window, 0).sum(axis=(4, 5))
-    return _like(data, elementwise(lambda x, count: x / count, sums, Table.of(inside)))
+    return _like(data, elementwise(lambda x, count: x * (1 / count), sums, Table.of(inside)))
 
 
 def _mean(operation: Operation, inputs: list[Tensor | None]) -> Tensor:
@@ -339,11 +335,8 @@ def _mean(operation: Operation, inputs: list[Tensor | None]) -> Tensor:
         axes = tuple(sorted(axis % rank for axis in axes or ()))
     if axes != (2, 3) or rank != 4 or not data.batched:
         raise refuse(operation, "means must be over rows and columns, the last two of four dimensions")
-    whole = data.table.integers()
-    if whole is None:
-        raise refuse(operation, "means of numbers with roots; a quantizer must come before")
-    sums = Table.of_integers(whole[0].sum(axis=axes, keepdims=bool(keep)), whole[1])
-    return _like(data, sums.map(lambda x: x / (data.shape[2] * data.shape[3])))
+    sums = data.table.sums(lambda values: values.sum(axis=axes, keepdims=bool(keep)))
+    return _like(data, sums.map(lambda x: x * Fraction(1, data.shape[2] * data.shape[3])))
 
 
 def reshaped(operation: Operation, shape: tuple[int, ...], inputs: Mapping[int, Tensor] | list) -> tuple[int, ...]:

@@ -623,7 +623,7 @@ class _Walk:
                 raise refuse(operation, "count_include_pad must be 1 where windows hold pads: counts would differ")
             if any(sign(shift) for shift in shifts):
                 raise refuse(operation, "pads are the real number 0, which is not the integer 0 of its input")
-        lines = tuple(Line(line.slope * half / window.area, shift) for line, shift in zip(lines, shifts, strict=True))
+        lines = tuple(Line(line.slope * (half / window.area), shift) for line, shift in zip(lines, shifts, strict=True))
         node = SumPool(self._name(operation.name), signal.source, window.kernel, window.stride, padding)
         value = self._append(node, signal)
         self._words = "sum of integers; the count goes into what reads it"

@@ -80,6 +80,20 @@ class Table:
         """Return all numbers in C order."""
         return [self.numbers[place] for place in self.index.ravel().tolist()]
 
+    def sums(self, add: Callable[[np.ndarray], np.ndarray]) -> "Table":
+        """Return sums of the array's numbers; `add` gets an array and returns sums of its elements.
+
+        Of rationals they are computed on integers; of numbers with roots one by one.
+        """
+        whole = self.integers()
+        if whole is not None:
+            return Table.of_integers(add(whole[0]), whole[1])
+        _check_count(self.index.size)
+        numbers = np.empty(len(self.numbers), object)
+        numbers[:] = list(self.numbers)
+        totals = add(numbers[self.index])
+        return _encoded(totals.ravel().tolist(), np.arange(totals.size).reshape(totals.shape))
+
     def map(self, function: Callable[[Number], Number]) -> "Table":
         """Apply a function to every number."""
         _check_count(len(self.numbers))

@@ -80,6 +80,8 @@ class Chain(Builder):
             self.pool(0.3)
             self.quantize()
             self.pool(0.3)
+        if len(self.value) == 3 and rng.random() < 0.3:
+            self.average()
         self.flatten()
         self.products(int(rng.integers(2, 6)))
         tail = rng.random()
@@ -194,6 +196,15 @@ class Chain(Builder):
             kernel = [int(self.rng.integers(1, min(size, 2) + 1)) for size in self.value[1:]]
             self.add("MaxPool", kernel_shape=kernel, strides=kernel)
             self.value = (self.value[0], *(size // k for size, k in zip(self.value[1:], kernel, strict=True)))
+
+    def average(self):
+        """Append a convolution, and the means of what it gives, normalized or not: the scores, or what is quantized."""
+        self.products(int(self.rng.integers(2, 6)))
+        self.elementwise()
+        self.add("GlobalAveragePool") if self.rng.random() < 0.5 else self.add("ReduceMean", axes=[2, 3])
+        self.value = (self.value[0], 1, 1)
+        self.elementwise()
+        self.quantize()
 
     def flatten(self):
         if len(self.value) != 3:

@@ -149,6 +149,16 @@ def test_means_of_the_whole_picture(builder, opset, tmp_path):
         assert result.report["scores"]["scale"] == float(Fraction(1, 9))
 
 
+def test_means_of_normalized_sums(builder, tmp_path):
+    graph = bits(builder, (1, 2, 5, 5))
+    graph.add("Conv", SIGNS[2, 2, 3, 3], kernel_shape=[3, 3])
+    graph.add("BatchNormalization", [-1.0, 1.0], [0.5, 0.5], [0.0, 1.0], [2.0, 3.0])
+    graph.add("GlobalAveragePool")
+    result = imported(graph, tmp_path)
+    assert kinds(result) == ["threshold", "conv", "sumpool", "affine"]
+    assert result.report["scores"]["kind"] == "rounded"
+
+
 def test_padded_means_count_their_pads(builder, tmp_path):
     def graph(**options):
         graph = bits(builder, (1, 2, 4, 4))
