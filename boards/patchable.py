@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ __all__ = ["PLACED", "Bitstream", "describe_tables", "open_bitstream", "read_tab
 #: Netlist with places, in the work folder.
 PLACED = "placed.json"
 
+#: A bitstream's block RAMs.
+Bitstream = Ice40Bitstream | Ecp5Bitstream
+
 _VERSION = 1
 #: Names of placed block RAMs end so; nextpnr gives those of iCE40 another ending.
 _BLOCK = re.compile(r"\.(\w+)\.(block_\d+_\d+)(?:_RAM)?$")
@@ -28,17 +31,6 @@ _BEL = re.compile(r"X(\d+)/Y(\d+)/(\w+)")
 #: A block RAM spans several tiles; its place is that of the first.
 _TILE = re.compile(r"\.tile(?:_group)? \w+_R(\d+)C(\d+):")
 _NUMBER = re.compile(r"word: (EBR\d)\.WID ([01]+)")
-
-
-class Bitstream(Protocol):
-    """A bitstream's block RAMs."""
-
-    def read(self, location: tuple[int, ...]) -> np.ndarray: ...
-
-    def write(self, location: tuple[int, ...], contents: np.ndarray) -> None: ...
-
-    @property
-    def data(self) -> bytes: ...
 
 
 def open_bitstream(family: str, data: bytes) -> Bitstream:
