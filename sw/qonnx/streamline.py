@@ -292,7 +292,9 @@ class _Walk:
         """Invert channels of the codes that come in, so that the numbers that they stand for rise with them."""
         node = self._nodes[-1] if self._nodes else None
         if not isinstance(node, Threshold) or node.name != signal.source:
-            raise refuse(operation, "it takes the largest of numbers that fall with the integers behind them")
+            raise refuse(
+                operation, "some of its numbers fall with the integers behind them, and nothing can invert these"
+            )
         channels = np.broadcast_to(channels, (signal.channels,))
         rows = np.broadcast_to(node.thresholds, (signal.channels, node.levels))
         inverted = np.broadcast_to(False if node.inverted is None else node.inverted, (signal.channels,)) ^ channels
@@ -537,6 +539,10 @@ class _Walk:
             raise refuse(operation, f"group is {groups}, must be 1, or as many as channels in and out (depthwise)")
         window = read_window(operation, picture, table.shape[2:])
         check_work(operation, window, picture, table.shape[0] * table.shape[1])
+        negative = np.array([sign(line.slope) < 0 for line in signal.lines])
+        if negative.any() and window.reaches_padding(picture) and len({_zero(line) for line in signal.lines}) > 1:
+            # Pads are one code: the same one in inverted channels, once the codes are those that fall.
+            signal = self._complement(operation, signal, negative)
         signal, unit, signs, offsets, recoded = self._codes(operation, signal)
         weights = integer_weights(operation, table)
         totals = weights.integers.sum(axis=(2, 3))
@@ -643,6 +649,11 @@ def _table(array: np.ndarray):
     from signfold.sw.qonnx.table import Table
 
     return Table.of(array)
+
+
+def _zero(line: Line) -> Number | None:
+    """Return where a line is 0, if it is rational and anywhere."""
+    return -line.shift / line.slope if line.rational and line.slope else None
 
 
 def _signed(weights, signs: np.ndarray):

@@ -48,10 +48,11 @@ def test_tfc_1w2a(count):
 @pytest.mark.parametrize("name", ["TFC_1W1A.onnx", "TFC_1W2A.onnx"])
 def test_tfc_in_verilog(name, tmp_path):
     simulation = pytest.importorskip("signfold.sim.simulate", reason="needs signfold[sim]")
+    from signfold.sw.default_plan import default_plan
     from signfold.sw.generate import generate
 
     imported, pictures, _ = tfc(name)
-    artefacts = generate(imported.network, None, tmp_path / "design")
+    artefacts = generate(imported.network, default_plan(imported.network), tmp_path / "design")
     # Every score and class, or it raises.
     report = simulation.simulate(artefacts, pictures[:1000].reshape(1000, 784))
     assert len(report.classes) == 1000

@@ -243,6 +243,24 @@ def test_a_negative_scale_before_a_maximum(builder, tmp_path):
     assert threshold.inverted is None
 
 
+def test_pads_after_a_negative_scale(builder, tmp_path):
+    def graph(*added):
+        graph = builder((1, 2, 4, 4))
+        graph.add("MultiThreshold", np.array([[0.25, 0.5, 0.75]]), data_layout="NCHW")
+        graph.add("Mul", np.array([1.0, -1.0]).reshape(1, 2, 1, 1))
+        graph.add("Add", np.array(added).reshape(1, 2, 1, 1))
+        graph.add("Conv", SIGNS[2, 2, 3, 3], kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+        graph.add("GlobalAveragePool")
+        return graph
+
+    # Both channels are 0 at code 0: the sign goes into the weights.
+    threshold, conv, _ = imported(graph(0.0, 0.0), tmp_path).network.nodes[:3]
+    assert threshold.inverted is None and conv.pad == 0
+    # At code 0 and at code 3: the second channel is inverted, so that one code stands for the pads.
+    threshold, conv, _ = imported(graph(0.0, 3.0), tmp_path).network.nodes[:3]
+    assert threshold.inverted.tolist() == [False, True] and conv.pad == 0
+
+
 def test_refusals(builder, tmp_path):
     def block(*steps, shape=(1, 2, 5, 5)):
         graph = bits(builder, shape)
