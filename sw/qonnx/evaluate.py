@@ -12,15 +12,16 @@ import numpy as np
 from signfold.sw.errors import CompileError
 from signfold.sw.network.types import shown
 from signfold.sw.qonnx.graph import Graph, Operation, refuse
-from signfold.sw.qonnx.operators import Tensor, apply
+from signfold.sw.qonnx.operators import apply
 from signfold.sw.qonnx.table import Table
+from signfold.sw.qonnx.tensor import Tensor
 
-__all__ = ["ROUTES", "constant_tensors", "evaluate", "needed"]
+__all__ = ["UNCHANGING", "constant_tensors", "evaluate", "needed"]
 
 #: Elements of the widest tensor of a picture times pictures evaluated at a time.
 _BLOCK = 1 << 22
 #: Operations that change no number.
-ROUTES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Dropout", "Cast")
+UNCHANGING = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Dropout", "Cast")
 
 
 def needed(graph: Graph, tensor: str) -> list[Operation]:

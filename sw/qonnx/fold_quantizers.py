@@ -5,7 +5,7 @@ import numpy as np
 from signfold.sw.network import Threshold
 from signfold.sw.qonnx.graph import Operation, refuse
 from signfold.sw.qonnx.line import Line
-from signfold.sw.qonnx.operators import channel_axis
+from signfold.sw.qonnx.operators_numbers import channel_axis
 from signfold.sw.qonnx.signal import Signal
 from signfold.sw.qonnx.steps import bipolar_steps, fold_steps, quant_steps, threshold_steps
 from signfold.sw.qonnx.walk import Walk

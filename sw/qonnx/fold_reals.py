@@ -11,7 +11,7 @@ from signfold.sw.qonnx.graph import Operation, refuse
 from signfold.sw.qonnx.layout import Layout
 from signfold.sw.qonnx.line import Line
 from signfold.sw.qonnx.number import Number, inverse, root
-from signfold.sw.qonnx.operators import permutation, reshaped
+from signfold.sw.qonnx.operators_routes import permutation, reshaped
 from signfold.sw.qonnx.signal import Signal
 from signfold.sw.qonnx.walk import Walk
 

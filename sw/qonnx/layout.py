@@ -7,7 +7,7 @@ import numpy as np
 
 from signfold.sw.network.types import shown
 from signfold.sw.qonnx.graph import Operation, refuse
-from signfold.sw.qonnx.operators import Tensor
+from signfold.sw.qonnx.tensor import Tensor
 
 __all__ = ["MAX_CHANNELS", "Layout"]
 

@@ -15,7 +15,7 @@ from signfold.sw.errors import CompileError, NetworkError
 from signfold.sw.network import InputType, Node
 from signfold.sw.network.types import shown
 from signfold.sw.qonnx import fold_pools, fold_products, fold_quantizers, fold_reals
-from signfold.sw.qonnx.evaluate import ROUTES, needed
+from signfold.sw.qonnx.evaluate import UNCHANGING, needed
 from signfold.sw.qonnx.graph import FAULTS, Graph, Operation, check_inputs, refuse
 from signfold.sw.qonnx.number import sign
 from signfold.sw.qonnx.scores import Scores, make_scores
@@ -118,7 +118,7 @@ def _without_tail(graph: Graph) -> tuple[str, tuple[Operation, ...]]:
     """Return the tensor of the scores, and the operations after it that only choose among them."""
     tensor, tail = graph.output, []
     makers = {name: operation for operation in graph.operations for name in operation.outputs}
-    while tensor in makers and makers[tensor].op in (*_TAILS, *(ROUTES if tail else ())):
+    while tensor in makers and makers[tensor].op in (*_TAILS, *(UNCHANGING if tail else ())):
         operation = makers[tensor]
         if operation.op in ("ArgMax", "TopK") and (
             operation.integer("select_last_index", 0) or not operation.integer("largest", 1)

@@ -13,9 +13,10 @@ from signfold.sw.qonnx.graph import Graph, Operation, refuse
 from signfold.sw.qonnx.layout import Layout
 from signfold.sw.qonnx.line import Line
 from signfold.sw.qonnx.number import Number
-from signfold.sw.qonnx.operators import Tensor, apply
+from signfold.sw.qonnx.operators import apply
 from signfold.sw.qonnx.signal import Pixels, Signal
 from signfold.sw.qonnx.table import Table
+from signfold.sw.qonnx.tensor import Tensor
 
 __all__ = ["REAL", "Walk"]
 
