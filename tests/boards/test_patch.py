@@ -404,6 +404,7 @@ def test_command(ice40, tmp_path):
 
 
 @pytest.mark.sweep
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("family", BLOCK_FAMILIES)
 def test_a_patched_bitstream_is_what_building_it_gives(family, tmp_path):
     """Synthesis, placement and routing of both: unpacked by the family's own tool, the same text; netlists compute."""
