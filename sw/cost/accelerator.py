@@ -128,8 +128,8 @@ def engine_parts(
     room, address = (depth - array.groups).bit_length(), bits_of(shape.feeder.sequencer.addresses)
     unit = shape.units[0]
     delay = 0 if unit is None else (unit.bits if unit.kind == "threshold" else 1)
-    # Room in the queue, with its sign; the end of a position beside the units; whose turn it is.
-    ffs = rows * (room + 1 + (delay if last else 0)) + bits_of(rows)
+    # Room in the queue, with its sign, and what left it; the end of a position beside the units; whose turn it is.
+    ffs = rows * (room + 2 + (delay if last else 0)) + bits_of(rows)
     if array.pass_words > 1:
         # Claims are counted a cycle late.
         ffs += 1 + (collector.passes > 1 and collector.final_beats < collector.groups)

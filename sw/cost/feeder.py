@@ -34,7 +34,7 @@ def feeder_parts(p: FeederParameters, fabric: str) -> list[Part]:
 
 def _sequencer(p: SequencerParameters) -> Part:
     address, play, turn = bits_of(p.addresses), bits_of(len(p.planes.plays)), bits_of(p.passes)
-    ffs = address + play + turn + (p.passes > 2)
+    ffs = address + play + turn + (p.passes > 2) + (len(p.planes.plays) > 2)
     features = {"one": 1, "turn": turn, "address": address}
     if play:
         # `base` keeps the start of a pass's block.

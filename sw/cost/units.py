@@ -200,12 +200,15 @@ def collector_part(p: CollectorParameters, last: bool = True) -> Part:
     """Return a collector; where nobody looks at the ends of frames, only unfilled passes need to be told apart."""
     beat, play = bits_of(p.groups), bits_of(p.passes)
     partial = p.final_beats < p.groups
+    # Flags: a pass at work, the ends of both loops, and of the last pass its last beat and whether it goes on.
+    flags = (p.groups > 1) + (p.groups > 2) + (p.passes > 2) + 2 * partial
     if not last and not partial:
+        flags -= p.passes > 2
         play = 0
     features = {"one": 1, "beat": beat, "play": play}
     if partial:
         features["final"] = beat
-    return Part("collector", beat + play, features=features)
+    return Part("collector", beat + play + flags, features=features)
 
 
 def _collector(p: CollectorParameters, fabric: str, last: bool) -> list[Part]:
