@@ -116,17 +116,31 @@ def streamline(graph: Graph, pixels: Pixels, score_bits: int) -> Streamlined:
 
 def _without_tail(graph: Graph) -> tuple[str, tuple[Operation, ...]]:
     """Return the tensor of the scores, and the operations after it that only choose among them."""
-    tensor, tail = graph.output, []
-    makers = {name: operation for operation in graph.operations for name in operation.outputs}
-    while tensor in makers and makers[tensor].op in (*_TAILS, *(UNCHANGING if tail else ())):
-        operation = makers[tensor]
-        if operation.op in ("ArgMax", "TopK") and (
-            operation.integer("select_last_index", 0) or not operation.integer("largest", 1)
-        ):
-            raise refuse(operation, "of equal scores the lowest class is taken, and the largest score wins")
+    tensor, tail, scores, count = graph.output, [], graph.output, 0
+    # Backwards, so that each operation is met once, whatever reads what.
+    for operation in reversed(graph.operations):
+        if tensor not in operation.outputs:
+            continue
+        if operation.op not in (*_TAILS, *UNCHANGING) or not operation.inputs:
+            break
         tail.append(operation)
-        tensor = operation.inputs[0] if operation.inputs else ""
-    return tensor, tuple(tail[::-1])
+        tensor = operation.inputs[0]
+        if operation.op in _TAILS:
+            scores, count = tensor, len(tail)
+    return scores, tuple(tail[:count][::-1])
+
+
+def _check_tail(tail: tuple[Operation, ...], rank: int) -> None:
+    """Refuse operations at the end that choose otherwise than the highest score of a picture, lowest class first."""
+    for operation in tail:
+        if operation.op in UNCHANGING:
+            # From there on axes may be others; what has been chosen stays chosen.
+            return
+        axis = operation.integer("axis", 0 if operation.op == "ArgMax" else -1)
+        if axis % rank != 1:
+            raise refuse(operation, f"axis {axis} must be that of the classes, 1")
+        if operation.integer("select_last_index", 0) or not operation.integer("largest", 1):
+            raise refuse(operation, "of equal scores the lowest class is taken, and the largest score wins")
 
 
 def _step(walk: Walk, operation: Operation, folds: list[tuple[Operation, str]]) -> None:
@@ -172,6 +186,7 @@ def _finish(
             f"the output must be one sum a class, not {signal.value.kind}s of shape {signal.value.shape}; allowed: "
             f"a dense layer, a convolution or an average pool over everything last",
         )
+    _check_tail(tail, len(signal.layout.shape) + 1)
     if not signal.layout.is_plain:
         raise refuse(last, "the classes are in another order than the channels")
     lines = walk.plain_lines(last, signal)

@@ -129,6 +129,25 @@ def test_tails_that_choose_a_class(builder, tmp_path):
         assert [entry["op"] for entry in imported(graph, tmp_path).report["tail"]] == [op]
     graph.nodes[-1].attribute.add().CopyFrom(onnx.helper.make_attribute("largest", 0))
     refused(graph, tmp_path, "largest score wins")
+    graph = bits(builder)
+    graph.add("MatMul", SIGNS[4, 3])
+    graph.add("ArgMax")
+    refused(graph, tmp_path, "axis 0 must be that of the classes")
+
+
+def test_what_follows_the_class_is_left_out(builder, tmp_path):
+    graph = bits(builder)
+    graph.add("MatMul", SIGNS[4, 3])
+    graph.add("Reshape", graph.constant([1, 3], np.int64))
+    graph.add("ArgMax", axis=-1, keepdims=1)
+    graph.add("Squeeze", graph.constant([1], np.int64))
+    graph.add("Cast", to=6)
+    result = imported(graph, tmp_path)
+    assert [entry["op"] for entry in result.report["tail"]] == ["ArgMax", "Squeeze", "Cast"]
+    # An operation that reads its own result, and nothing else.
+    graph.nodes[-1].input[0] = graph.nodes[-1].output[0]
+    with pytest.raises(CompileError, match="comes from nowhere"):
+        import_onnx(graph.save(tmp_path / "net.onnx"))
 
 
 @pytest.mark.parametrize("opset", [13, 18])
