@@ -151,7 +151,8 @@ def patch(bitstream: Path, network: Network, out: Path, *, sidecar: Path | None 
         "content_hash": network.content_hash,
         "geometry": {**manifest["geometry"], "identity": geometry.identity.hex()},
         "bitstream": {
-            "file": manifest["bitstream"]["file"],
+            # Not the manifest's word, which might lead out of the folder.
+            "file": Path(bitstream).name,
             "bytes": len(patched),
             "sha256": hashlib.sha256(patched).hexdigest(),
         },
@@ -191,7 +192,7 @@ def _elsewhere(network: Network, plan: Plan) -> str:
     except PlanError:
         roms = ()
     small = [rom.name for rom in roms if rom.attributes.get("rom_style") != "block"]
-    where = f"tables {', '.join(small)} went into lookup tables" if small else "where its tables lie is not known"
+    where = f"tables {', '.join(small)} may lie in lookup tables" if small else "where its tables lie is not known"
     return f"{where}; build it again with --patchable"
 
 

@@ -157,6 +157,6 @@ def write_table(bitstream: Bitstream, family: str, entry: dict[str, Any], rom: R
 
 def _layout(family: str, entry: dict[str, Any]) -> BlockRomParameters:
     layout = BlockRomParameters(family, entry["width"], entry["depth"])
-    if (layout.block_width, len(layout.blocks)) != (entry["block_width"], len(entry["blocks"])):
+    if (layout.block_width, layout.banks * layout.columns) != (entry["block_width"], len(entry["blocks"])):
         raise ImageError(f"table {entry['rom']}: lies in its block RAMs in a way that this release does not know")
     return layout

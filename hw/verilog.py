@@ -89,11 +89,13 @@ def convert(
     ------
     ValueError
         If the text does not hold exactly the expected ROMs with the expected contents, or a header line is not
-        printable ASCII.
+        printable ASCII, or `blocks` is no family.
     """
     for line in header:
         if not line.isascii() or (line and not line.isprintable()) or line.endswith("\\"):
             raise ValueError(f"Header line must be printable ASCII without a backslash at its end, not {line!r}")
+    if blocks not in (None, "any", *BLOCK_FAMILIES):
+        raise ValueError(f"blocks must be None, 'any', {', '.join(map(repr, BLOCK_FAMILIES))}, not {blocks!r}")
     expected = {}
     for rom in roms:
         if rom.name in expected:

@@ -120,3 +120,5 @@ def test_conversion_puts_every_rom_into_blocks():
         before, after = text.split(f"`ifdef {SYNTHESIS_MACRO}\n")[0], text.split("`else\n", 1)[1]
         assert f"  {cell} #(" in text and cell not in before and after.count("`endif") == 2
         assert text.count("module l0_t(") == 2
+    with pytest.raises(ValueError, match="^blocks must be None, 'any', 'ice40', 'ecp5', not 'gowin'$"):
+        convert(rom.create(), name="l0_t", roms=[rom], blocks="gowin")
