@@ -36,7 +36,8 @@ def collect(task: str, options: argparse.Namespace, console: Console) -> list[di
     folder.mkdir(parents=True, exist_ok=True)
     names = options.methods or list(ENTRIES)
     results: dict[str, list[dict]] = {name: [] for name in names}
-    with Progress(console=console) as bar, ProcessPoolExecutor(options.jobs, initializer=os.nice, initargs=(5,)) as pool:
+    workers = ProcessPoolExecutor(options.jobs, initializer=os.nice, initargs=(5,))
+    with Progress(console=console) as bar, workers as pool:
         # A seed of all methods before the next: what is cut short compares all of them.
         wanted = [(name, seed) for seed in range(1, options.seeds + 1) for name in names]
         shown = bar.add_task(task, total=len(wanted))

@@ -232,8 +232,9 @@ def test_bound_is_exact(tmp_path):
 
 
 def test_several_streams(tmp_path):
-    proof = prove(Merge(), offers={"o": 0}, takes={"first": 1, "second": 1}, depth=4, cover_depth=8,
-                  folder=tmp_path / "merge")
+    proof = prove(
+        Merge(), offers={"o": 0}, takes={"first": 1, "second": 1}, depth=4, cover_depth=8, folder=tmp_path / "merge"
+    )
     assert proof.status == "proved"
     bounds = {"offers": {"left": 2, "right": 2}, "takes": {"i": 1}}
     assert prove(Fork(eager=True), **bounds, depth=5, cover_depth=8, folder=tmp_path / "eager").status == "proved"
@@ -246,13 +247,19 @@ def test_environment(tmp_path):
     bounds = {"offers": {"o": 3}, "takes": {"i": 0}}
     proof = prove(PacketEnds(), **bounds, depth=8, folder=tmp_path / "endless")
     assert (proof.status, proof.failed) == ("refuted", ("o_offers",))
-    proof = prove(PacketEnds(), **bounds, environment=lambda m, dut: bounded_packets(m, dut.i, 3), depth=10,
-                  folder=tmp_path / "bounded")
+    proof = prove(
+        PacketEnds(),
+        **bounds,
+        environment=lambda m, dut: bounded_packets(m, dut.i, 3),
+        depth=10,
+        folder=tmp_path / "bounded",
+    )
     assert proof.status == "proved"
 
 
 def test_empty_proof_is_refused(tmp_path):
     """Assumptions that allow no transfer make every property hold; the covers notice."""
+
     def silence(m, dut):
         return dut.i.payload != dut.i.payload
 
@@ -282,7 +289,9 @@ def test_induction_that_does_not_converge_is_unknown(tmp_path):
 
 def test_streams_names_members_and_directions():
     assert {name: is_output for name, (_, is_output) in streams(Fork(eager=True)).items()} == {
-        "i": False, "left": True, "right": True,
+        "i": False,
+        "left": True,
+        "right": True,
     }
     array = wiring.Component({"o": Out(stream.Signature(1)).array(2)})
     with pytest.raises(TypeError, match=r"^stream 'o' of Component must stand alone, not in an array$"):
