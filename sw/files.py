@@ -1,10 +1,11 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, folders that are only replaced by who wrote them."""
 
 import os
 import secrets
+from collections.abc import Callable, Collection
 from pathlib import Path
 
-__all__ = ["write_whole"]
+__all__ = ["check_replaceable", "write_whole"]
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
@@ -37,3 +38,27 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def check_replaceable(folder: Path, known: Callable[[], Collection[str]], writer: str, error: type[Exception]) -> None:
+    """Refuse to destroy what a command has not written.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder that is to be replaced; nothing is refused where there is none.
+    known : callable
+        Gives the names in it that the command has written; asked where there are any names at all.
+    writer : str
+        Command, for the message.
+    error : type
+        What to raise: if it is no folder, or holds another name; the message says which.
+    """
+    if not os.path.lexists(folder):
+        return
+    if folder.is_symlink() or not folder.is_dir():
+        raise error(f"output folder {str(folder)!r} must be a folder or not exist")
+    present = {path.name for path in folder.iterdir()}
+    strange = present - set(known()) if present else ()
+    if strange:
+        raise error(f"output folder {str(folder)!r} holds {min(strange)!r}, which {writer} has not written: remove it")

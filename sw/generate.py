@@ -12,6 +12,7 @@ from typing import Any
 
 from signfold.hw.verilog import convert
 from signfold.sw.errors import ImageError
+from signfold.sw.files import check_replaceable
 from signfold.sw.images import IMAGE_MAP, describe
 from signfold.sw.lower import lower
 from signfold.sw.memfile import format_mem
@@ -97,7 +98,7 @@ def generate(network: Network, plan: Plan, out_dir: str | os.PathLike[str], *, p
         If the folder cannot be written.
     """
     folder = Path(out_dir)
-    _check_replaceable(folder)
+    check_replaceable(folder, lambda: _written(folder), "generate", ImageError)
     if patchable:
         check_patchable(plan)
     config = lower(network, plan)
@@ -150,21 +151,12 @@ def _checksums(folder: Path) -> dict[str, dict[str, Any]]:
     return files
 
 
-def _check_replaceable(folder: Path) -> None:
-    """Refuse to destroy what `generate` has not written."""
-    if not os.path.lexists(folder):
-        return
-    if folder.is_symlink() or not folder.is_dir():
-        raise ImageError(f"output folder {str(folder)!r} must be a folder or not exist")
-    present = {path.name for path in folder.iterdir()}
+def _written(folder: Path) -> set[str]:
+    """Return the names in a folder that `generate` has written."""
     try:
-        before = json.loads((folder / SIDECAR).read_bytes()) if present else {"files": {}}
-        known = {SIDECAR, BUILD_FOLDER, *before["files"]}
+        return {SIDECAR, BUILD_FOLDER, *json.loads((folder / SIDECAR).read_bytes())["files"]}
     except (OSError, ValueError, KeyError, TypeError):
-        known = set()
-    if present - known:
-        strange = min(present - known)
-        raise ImageError(f"output folder {str(folder)!r} holds {strange!r}, which generate has not written: remove it")
+        return set()
 
 
 def _put_in_place(finished: Path, folder: Path) -> None:
@@ -172,7 +164,7 @@ def _put_in_place(finished: Path, folder: Path) -> None:
     if not os.path.lexists(folder):
         finished.rename(folder)
         return
-    _check_replaceable(folder)
+    check_replaceable(folder, lambda: _written(folder), "generate", ImageError)
     if {path.name for path in folder.iterdir()} - {BUILD_FOLDER} == {path.name for path in finished.iterdir()} and all(
         (folder / path.name).read_bytes() == path.read_bytes() for path in finished.iterdir()
     ):

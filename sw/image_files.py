@@ -11,6 +11,7 @@ from typing import Any
 
 from signfold.hw.rom import RomParameters
 from signfold.sw.errors import ImageError
+from signfold.sw.files import check_replaceable
 from signfold.sw.image_formats import FORMATS, find_format
 from signfold.sw.image_page import PAGE, image_page
 from signfold.sw.images import IMAGE_MAP, read_images
@@ -57,7 +58,7 @@ def write_image_folder(
         raise ImageError(f"formats must name at least one of {', '.join(FORMATS)}")
     chosen = [find_format(name) for name in dict.fromkeys(formats)]
     folder = Path(out_dir)
-    _check_replaceable(folder)
+    check_replaceable(folder, lambda: _written(folder), "images", ImageError)
     files: dict[str, bytes] = {}
     for entry in image_map["images"]:
         rom = RomParameters(entry["rom"], entry["width"], tuple(images[entry["rom"]]))
@@ -147,16 +148,8 @@ def read_map(path: Path) -> dict[str, Any]:
     return image_map
 
 
-def _check_replaceable(folder: Path) -> None:
-    """Refuse to destroy what `write_image_folder` has not written."""
-    if not os.path.lexists(folder):
-        return
-    if folder.is_symlink() or not folder.is_dir():
-        raise ImageError(f"output folder {str(folder)!r} must be a folder or not exist")
-    present = {path.name for path in folder.iterdir()}
-    known: set[str] = set()
-    if is_image_folder(folder):
-        known = {IMAGE_MAP, *json.loads((folder / IMAGE_MAP).read_bytes()).get("files", ())}
-    if present - known:
-        strange = min(present - known)
-        raise ImageError(f"output folder {str(folder)!r} holds {strange!r}, which images has not written: remove it")
+def _written(folder: Path) -> set[str]:
+    """Return the names in a folder that `write_image_folder` has written."""
+    if not is_image_folder(folder):
+        return set()
+    return {IMAGE_MAP, *json.loads((folder / IMAGE_MAP).read_bytes()).get("files", ())}
