@@ -1,6 +1,7 @@
 """One run of the comparison of training methods: train, evaluate, compile, and what the hardware takes."""
 
 import json
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,9 @@ def options_of(task: Task, entry: Entry, seed: int, epochs: int | None) -> Train
 def run_entry(
     task_name: str, name: str, seed: int, folder: Path, data_dir: str | None, epochs: int | None
 ) -> dict[str, Any]:
-    """Train one seed of a method, or go on, and evaluate it; a run that is done is read.
+    """Train one seed of a method, or go on, and evaluate it.
+
+    A run that is done is read; one of other options than today's, for a recipe has changed since, is made anew.
 
     Returns
     -------
@@ -125,19 +128,22 @@ def run_entry(
     """
     import torch
 
-    from signfold.sw.train.checkpoint import exists
+    from signfold.sw.train.checkpoint import exists, read_checkpoint
     from signfold.sw.train.loop import train
     from signfold.sw.train.saved import load_best
 
+    task = TASKS[task_name]
+    options = options_of(task, ENTRIES[name], seed, epochs)
     run = folder / f"{name.replace(' ', '-').replace(',', '')}-{seed}"
+    if exists(run) and TrainingOptions.from_json(read_checkpoint(run).training) != options:
+        shutil.rmtree(run)
     done = run / "result.json"
     if done.exists():
         return json.loads(done.read_text())
-    task = TASKS[task_name]
     result: dict[str, Any] = {"task": task_name, "method": name, "seed": seed}
     dataset = load(task.common["dataset"], data_dir)
     try:
-        train(options_of(task, ENTRIES[name], seed, epochs), dataset, run, resume=exists(run))
+        train(options, dataset, run, resume=exists(run))
     except (SignfoldError, ValueError) as error:
         return result | {"failed": str(error)}
     torch.set_num_threads(1)

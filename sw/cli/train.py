@@ -68,6 +68,9 @@ def train(
     zoom: Annotated[
         float | None, typer.Option(help="largest random change of height and width, a share", show_default="0")
     ] = None,
+    elastic: Annotated[
+        float | None, typer.Option(help="deviation of pixels' smooth random displacements, pixels", show_default="0")
+    ] = None,
     noise: Annotated[
         int | None, typer.Option(help="largest random change of training pixels", show_default="by data set")
     ] = None,

@@ -94,6 +94,7 @@ def rules_of(options: "TrainingOptions") -> dict[str, tuple[bool, str]]:
         "noise": (options.noise >= 0, "0 or more"),
         "rotate": (0 <= options.rotate <= 180, "0 to 180"),
         "zoom": (0 <= options.zoom < 1, "from 0 to below 1"),
+        "elastic": (0 <= options.elastic <= 100, "0 to 100"),
         "dropout": (0 <= options.dropout < 1, "from 0 to below 1"),
         "momentum": (0 < options.momentum <= 1, "above 0 and at most 1"),
         "seed": (0 <= options.seed < 1 << 63, "0 to 2**63 - 1"),

@@ -1,4 +1,4 @@
-"""Pictures of one epoch: a new order, new random shifts, mirror images, rotations, sizes and noise."""
+"""Pictures of one epoch: a new order, new random shifts, mirror images, distortions and noise."""
 
 import torch
 from torch.nn import functional
@@ -17,6 +17,7 @@ def epoch_frames(
     flip: bool = False,
     rotate: float = 0.0,
     zoom: float = 0.0,
+    elastic: float = 0.0,
     noise: int = 0,
     bits: int = 8,
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -37,8 +38,9 @@ def epoch_frames(
         random crop from a picture that is padded by so many pixels.
     flip : bool, default: False
         Whether every other picture, at random, is mirrored left to right.
-    rotate, zoom : float, default: 0
-        Largest rotation in degrees and largest relative change of size: see `signfold.sw.train.distortion.distorted`.
+    rotate, zoom, elastic : float, default: 0
+        Largest rotation in degrees, largest relative change of size, and standard deviation of pixels' displacements:
+        see `signfold.sw.train.distortion.distorted`.
     noise : int, default: 0
         Largest change of a code: every pixel gets its own uniform integer of -noise..noise, and stays in range. Pixels
         near a threshold then fall on either side of it, which keeps a network from learning 1-bit pictures by heart.
@@ -55,8 +57,8 @@ def epoch_frames(
     if flip:
         mirrored = (torch.rand(len(frames), generator=generator) < 0.5).nonzero().flatten()
         frames[mirrored] = frames[mirrored].flip(-1)
-    if rotate or zoom:
-        frames = distorted(frames, generator, rotate=rotate, zoom=zoom, bits=bits)
+    if rotate or zoom or elastic:
+        frames = distorted(frames, generator, rotate=rotate, zoom=zoom, elastic=elastic, bits=bits)
     if noise:
         change = torch.randint(-noise, noise + 1, frames.shape, generator=generator, dtype=torch.int16)
         frames = (frames + change).clamp_(0, (1 << bits) - 1).to(torch.uint8)

@@ -52,6 +52,8 @@ class TrainingOptions(LayerChoices):
         Largest random rotation of training pictures, in degrees.
     zoom : float
         Largest random change of their height and width, as a share of it, in [0, 1).
+    elastic : float
+        Standard deviation of their pixels' random displacements, in pixels.
     dropout : float
         Share of hidden activations dropped, in [0, 1).
     momentum : float
@@ -126,6 +128,7 @@ class TrainingOptions(LayerChoices):
     flip: bool = False
     rotate: float = 0.0
     zoom: float = 0.0
+    elastic: float = 0.0
     first: str = "auto"
     weights: str = "1"
     first_weights: str = "same"

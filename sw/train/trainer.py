@@ -134,6 +134,7 @@ class Trainer:
             flip=options.flip,
             rotate=options.rotate,
             zoom=options.zoom,
+            elastic=options.elastic,
             noise=options.noise,
             bits=self._bits,
         )

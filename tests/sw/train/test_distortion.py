@@ -1,4 +1,4 @@
-"""Rotations and sizes of training pictures, against interpolation worked out pixel by pixel."""
+"""Distortions of training pictures, against interpolation worked out pixel by pixel."""
 
 import numpy as np
 import pytest
@@ -62,3 +62,26 @@ def test_order_and_shifts_are_drawn_first() -> None:
     plain, order = epoch_frames(source, labels, generator(), shift=1)
     turned, same = epoch_frames(source, labels, generator(), shift=1, rotate=20)
     assert torch.equal(order, same) and not torch.equal(plain, turned)
+
+
+def test_elastic_displacements_are_smooth_and_as_large_as_said() -> None:
+    """A picture that rises by 3 codes a column shows each pixel's displacement: a third of its change."""
+    size, inner = 60, slice(15, 45)
+    ramp = (torch.arange(size, dtype=torch.uint8) * 3)[None, None].repeat(400, size, 1).reshape(400, size, size)
+    moved = (distorted(ramp, generator(), elastic=1.5).double() - ramp)[:, inner, inner] / 3
+    # 400 independent pictures, each with a few dozen independent places, and 1/36 pixel^2 of rounding at most.
+    assert abs(moved.std() - 1.5) < 0.05 and abs(moved.mean()) < 0.05
+    for axis in (1, 2):
+        for step in (1, 4, 8):
+            first, second = moved.narrow(axis, 0, 30 - step), moved.narrow(axis, step, 30 - step)
+            # White noise through a Gaussian of deviation s is correlated as a Gaussian of deviation s * sqrt(2).
+            assert abs((first * second).mean() / moved.var() - np.exp(-(step**2) / (4 * 4**2))) < 0.03
+    down = distorted(ramp.transpose(1, 2).contiguous(), generator(), elastic=1.5).transpose(1, 2)
+    assert not torch.equal(down, distorted(ramp, generator(), elastic=1.5))
+
+
+def test_channels_are_displaced_together() -> None:
+    plane = pictures(5, 20, 20)
+    got = distorted(plane[:, None].repeat(1, 3, 1, 1), generator(), elastic=1.0)
+    for channel in range(3):
+        assert torch.equal(got[:, channel], distorted(plane, generator(), elastic=1.0))

@@ -48,6 +48,7 @@ def options(**changes: object) -> TrainingOptions:
         "noise": 2,
         "rotate": 10.0,
         "zoom": 0.1,
+        "elastic": 0.5,
         "dropout": 0.2,
         "seed": 7,
     }
@@ -317,6 +318,7 @@ def test_refuses_tensors_that_do_not_fit(tmp_path) -> None:
         ({"noise": -1}, "noise is -1"),
         ({"rotate": 181.0}, "rotate is 181.0"),
         ({"zoom": 1.0}, "zoom is 1.0"),
+        ({"elastic": -0.1}, "elastic is -0.1"),
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"momentum": 0.0}, "momentum is 0.0"),
         ({"seed": -1}, "seed is -1"),
