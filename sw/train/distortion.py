@@ -26,7 +26,7 @@ def distorted(
     """Turn and stretch every picture about its middle, and displace its pixels smoothly, all at random.
 
     Elastic distortions are those of Simard, Steinkraus and Platt, "Best practices for convolutional neural networks
-    applied to visual document analysis" (ICDAR 2003): a random displacement a pixel, smoothed by a Gaussian of 4 pixels.
+    applied to visual document analysis" (ICDAR 2003): a random move of each pixel, smoothed by a Gaussian of 4 pixels.
 
     Parameters
     ----------
