@@ -2,10 +2,12 @@
 
 import os
 import secrets
-from collections.abc import Callable, Collection
+import shutil
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["check_replaceable", "write_whole"]
+__all__ = ["check_replaceable", "put_in_place", "temporary_beside", "write_whole"]
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
@@ -62,3 +64,36 @@ def check_replaceable(folder: Path, known: Callable[[], Collection[str]], writer
     strange = present - set(known()) if present else ()
     if strange:
         raise error(f"output folder {str(folder)!r} holds {min(strange)!r}, which {writer} has not written: remove it")
+
+
+@contextmanager
+def temporary_beside(folder: Path) -> Iterator[Path]:
+    """Make an empty folder next to `folder`, on the same disk, which is gone after the block unless it was renamed."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.parent / f".{folder.name}-{secrets.token_hex(8)}.tmp"
+    temporary.mkdir()
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def put_in_place(finished: Path, folder: Path) -> None:
+    """Let `folder` be what `finished` is; what was there before is removed, or stays where the rename fails.
+
+    Raises
+    ------
+    OSError
+        The rename fails; `folder` is as it was.
+    """
+    if not os.path.lexists(folder):
+        finished.rename(folder)
+        return
+    aside = finished.with_name(f"{finished.name}.old")
+    folder.rename(aside)
+    try:
+        finished.rename(folder)
+    except OSError:
+        aside.rename(folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)

@@ -4,15 +4,13 @@ import hashlib
 import json
 import os
 import re
-import secrets
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from signfold.hw.verilog import convert
 from signfold.sw.errors import ImageError
-from signfold.sw.files import check_replaceable
+from signfold.sw.files import check_replaceable, put_in_place, temporary_beside
 from signfold.sw.images import IMAGE_MAP, describe
 from signfold.sw.lower import lower
 from signfold.sw.memfile import format_mem
@@ -112,10 +110,7 @@ def generate(network: Network, plan: Plan, out_dir: str | os.PathLike[str], *, p
         header=header(network, config),
         blocks=blocks,
     )
-    finished = folder.parent / f".{folder.name}-{secrets.token_hex(8)}.tmp"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    finished.mkdir()
-    try:
+    with temporary_beside(folder) as finished:
         (finished / VERILOG).write_bytes(text.encode())
         if config.loads:
             (finished / LOAD_FILE).write_bytes(b"".join(config.chunks))
@@ -129,9 +124,10 @@ def generate(network: Network, plan: Plan, out_dir: str | os.PathLike[str], *, p
         if patchable:
             described["patchable"] = True
         (finished / SIDECAR).write_bytes(_json(described))
-        _put_in_place(finished, folder)
-    finally:
-        shutil.rmtree(finished, ignore_errors=True)
+        # Somebody may have put files there meanwhile.
+        check_replaceable(folder, lambda: _written(folder), "generate", ImageError)
+        if not _equal(finished, folder):
+            put_in_place(finished, folder)
     return Artefacts(folder, described, image_map, network)
 
 
@@ -159,21 +155,10 @@ def _written(folder: Path) -> set[str]:
         return set()
 
 
-def _put_in_place(finished: Path, folder: Path) -> None:
-    """Let `folder` be what `finished` is, in one rename; keep an equal one, with what tools have built there."""
-    if not os.path.lexists(folder):
-        finished.rename(folder)
-        return
-    check_replaceable(folder, lambda: _written(folder), "generate", ImageError)
-    if {path.name for path in folder.iterdir()} - {BUILD_FOLDER} == {path.name for path in finished.iterdir()} and all(
-        (folder / path.name).read_bytes() == path.read_bytes() for path in finished.iterdir()
-    ):
-        return
-    aside = finished.with_name(f"{finished.name}.old")
-    folder.rename(aside)
-    try:
-        finished.rename(folder)
-    except OSError:
-        aside.rename(folder)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
+def _equal(finished: Path, folder: Path) -> bool:
+    """Whether `folder` is what `finished` is already, but for what tools have built there."""
+    return (
+        folder.is_dir()
+        and {path.name for path in folder.iterdir()} - {BUILD_FOLDER} == {path.name for path in finished.iterdir()}
+        and all((folder / path.name).read_bytes() == path.read_bytes() for path in finished.iterdir())
+    )

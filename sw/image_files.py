@@ -3,15 +3,13 @@
 import hashlib
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from signfold.hw.rom import RomParameters
 from signfold.sw.errors import ImageError
-from signfold.sw.files import check_replaceable
+from signfold.sw.files import check_replaceable, put_in_place, temporary_beside
 from signfold.sw.image_formats import FORMATS, find_format
 from signfold.sw.image_page import PAGE, image_page
 from signfold.sw.images import IMAGE_MAP, read_images
@@ -71,26 +69,11 @@ def write_image_folder(
             name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()
         },
     }
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    finished = folder.parent / f".{folder.name}-{secrets.token_hex(8)}.tmp"
-    finished.mkdir()
-    try:
+    with temporary_beside(folder) as finished:
         for name, data in files.items():
             (finished / name).write_bytes(data)
         (finished / IMAGE_MAP).write_bytes((json.dumps(written, indent=1) + "\n").encode())
-        if os.path.lexists(folder):
-            aside = finished.with_name(f"{finished.name}.old")
-            folder.rename(aside)
-            try:
-                finished.rename(folder)
-            except OSError:
-                aside.rename(folder)
-                raise
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            finished.rename(folder)
-    finally:
-        shutil.rmtree(finished, ignore_errors=True)
+        put_in_place(finished, folder)
     return written
 
 
