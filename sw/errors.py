@@ -11,6 +11,7 @@ __all__ = [
     "NetworkError",
     "PlanError",
     "SignfoldError",
+    "StudyError",
     "ToolError",
 ]
 
@@ -57,6 +58,10 @@ class LinkError(SignfoldError):
 
 class BuildError(SignfoldError):
     """Synthesis, place and route or packing failed, or timing was not met."""
+
+
+class StudyError(SignfoldError):
+    """A study asks for what there is not, or its cluster does not answer."""
 
 
 class ToolError(SignfoldError):

@@ -16,7 +16,7 @@ from signfold.sw.errors import PlanError
 from signfold.sw.files import write_whole
 from signfold.sw.layers import network_layers
 from signfold.sw.network import Network
-from signfold.sw.planner.devices import BOARDS, PlannedBoard, find_planned_board
+from signfold.sw.planner.devices import BOARDS, PlannedBoard, budget, find_planned_board
 from signfold.sw.planner.planner import Planned, Planner
 from signfold.sw.planner.refusals import logic_name
 from signfold.sw.planner.report import pareto_plot, plan_text, summary
@@ -95,11 +95,11 @@ def plan(
 
 
 def _budget(board: PlannedBoard | None, luts: int | None, brams: int | None) -> tuple[float | None, float | None]:
-    """Return the logic and block RAMs allowed; a board that is nearly full can hardly be routed."""
+    """Return the logic and block RAMs allowed."""
     if board is None:
         return luts, brams
-    logic = int(0.9 * board.device.logic)
-    return luts if luts is not None else logic, brams if brams is not None else board.device.brams
+    whole = budget(board.device)
+    return luts if luts is not None else whole["logic"], brams if brams is not None else whole["brams"]
 
 
 def _planner(network: Network, fabric: str, wanted: dict[str, Any]) -> Planner:

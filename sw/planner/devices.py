@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from signfold.sw.errors import PlanError
 
-__all__ = ["BOARDS", "DEVICES", "Device", "PlannedBoard", "find_planned_board"]
+__all__ = ["BOARDS", "DEVICES", "Device", "PlannedBoard", "budget", "find_planned_board"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,11 @@ BOARDS = {
         PlannedBoard("ulx3s-85f", DEVICES["LFE5U-85F"], 25.0),
     )
 }
+
+
+def budget(device: Device) -> dict[str, int]:
+    """Return the logic, block RAMs and large RAMs that a plan may use: what is nearly full can hardly be routed."""
+    return {"logic": int(0.9 * device.logic), "brams": device.brams, "sprams": device.sprams}
 
 
 def find_planned_board(name: str) -> PlannedBoard:

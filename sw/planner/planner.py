@@ -5,17 +5,14 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
 from signfold.hw.check import check_integer
-from signfold.hw.hosted import HostedAcceleratorParameters
-from signfold.hw.shared_loader import CHUNK_BYTES, INDEX_BYTES
-from signfold.sw.cost.accelerator import predict
 from signfold.sw.cost.model import FABRICS, Cost, cost_model
-from signfold.sw.cost.shared import LOADING
 from signfold.sw.errors import PlanError
 from signfold.sw.lower import lower
 from signfold.sw.network import Network
 from signfold.sw.planner.candidates import area
 from signfold.sw.planner.chain import Chain
 from signfold.sw.planner.ends import Limits
+from signfold.sw.planner.fixed import LOADED_CHUNK, link_cost
 from signfold.sw.planner.hardwired import LARGEST
 from signfold.sw.planner.planned import Planned
 from signfold.sw.planner.refusals import no_style, nothing_fits, too_large, too_slow
@@ -25,8 +22,6 @@ __all__ = ["Planned", "Planner"]
 
 #: Logic that a block RAM is worth: what comes with one in a device of the family.
 _EXCHANGE = {"ice40": 176.0, "ecp5": 400.0, "xilinx": 190.0}
-#: Divisor of the serial line that stands for any in the estimate.
-_DIVISOR = 25
 
 
 class Planner:
@@ -90,8 +85,8 @@ class Planner:
         self.styles = tuple(style for style in STYLES if style in styles)
         self.link, self._loading = Cost(), None
         if hosted:
-            self.link = self._link_cost()
-            self._loading = self._link_cost(INDEX_BYTES + CHUNK_BYTES) if load else None
+            self.link = link_cost(self.chain.config, fabric)
+            self._loading = link_cost(self.chain.config, fabric, LOADED_CHUNK) if load else None
         more = None if self._loading is None else self._loading - self.link
         self.search = Search(self.chain, allowed, self.link, on_layer, styles=self.styles, loading=more)
         if on_layer:
@@ -100,16 +95,6 @@ class Planner:
         for index, found in enumerate(self.search.layers):
             if not found and index not in shared:
                 raise PlanError(no_style(self, index))
-
-    def _link_cost(self, chunk: int = 0) -> Cost:
-        """Return what the link takes, where it carries chunks of weights too."""
-        config = self.chain.config
-        config = replace(config, pixels=replace(config.pixels, lanes=1))
-        try:
-            link = replace(HostedAcceleratorParameters(config, bytes(16), _DIVISOR).link, chunk=chunk)
-        except ValueError as error:
-            raise PlanError(f"the serial link cannot carry this network: {error}") from None
-        return predict(link, self.fabric) + (cost_model(self.fabric).of([LOADING]) if chunk else Cost())
 
     def limits(self, logic: float | None = None, brams: float | None = None, sprams: float | None = None) -> Limits:
         """Return limits; None: as much as it takes."""

@@ -1,14 +1,16 @@
 """Published ways of training, one TOML file each. Free of torch."""
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from signfold.sw.train.defaults import defaults
 
-__all__ = ["Recipe", "merge", "read_recipe", "recipe_names"]
+__all__ = ["Recipe", "merge", "read_recipe", "read_recipe_file", "recipe_names"]
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,38 @@ def read_recipe(name: str) -> Recipe:
     """
     if name not in recipe_names():
         raise ValueError(f"recipe is {name!r}, allowed: {', '.join(recipe_names())}")
-    values = tomllib.loads((files(__name__) / f"{name}.toml").read_text(encoding="utf-8"))
+    return _recipe(name, (files(__name__) / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def read_recipe_file(path: str | os.PathLike[str]) -> Recipe:
+    """Read a recipe of one's own, a file like those of this folder.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    Recipe
+        What it says; its name is the file's.
+
+    Raises
+    ------
+    ValueError
+        The file cannot be read or is no recipe.
+    """
+    path = Path(path)
+    try:
+        return _recipe(path.stem, path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"recipe {str(path)!r}: {error.strerror}") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"recipe {str(path)!r}: {error}") from None
+
+
+def _recipe(name: str, text: str) -> Recipe:
+    values = tomllib.loads(text)
     for options in (values.get("options", {}), *values.get("data_sets", {}).values()):
         # TOML has no word for nothing.
         method = options.get("method", {})
