@@ -55,20 +55,24 @@ def _render(output: Console, summary: dict[str, Any]) -> None:
     ]
     print_lines(output, lines)
     table = Table("layer", "operation", "shape", "bits", "range", "parameters")
+    before = "input"
     for layer in summary["layers"]:
+        # What a layer reads is said where it is not the one before it.
+        reads = [] if layer["inputs"] == [before] else [f"reads {', '.join(map(json.dumps, layer['inputs']))}"]
+        before = layer["name"]
         cells = (
             json.dumps(layer["name"]),
             layer["op"],
             "x".join(map(str, layer["shape"])),
             str(layer["bits"]),
             f"{layer['low']}..{layer['high']}",
-            _detail(layer),
+            ", ".join([*reads, *_detail(layer)]),
         )
         table.add_row(*(Text(cell) for cell in cells))
     output.print(table)
 
 
-def _detail(layer: dict[str, Any]) -> str:
+def _detail(layer: dict[str, Any]) -> list[str]:
     """Say what is particular to an operation."""
     match layer["op"]:
         case "dense" | "conv":
@@ -83,16 +87,26 @@ def _detail(layer: dict[str, Any]) -> str:
                     words.append(f"ternary, {layer['zeros'] / layer['weights']:.1%} zeros")
                 case levels:
                     words.append(f"{levels} weight levels")
-            return ", ".join(words)
+            return words
         case "maxpool" | "sumpool":
-            return _window(layer)
+            return [_window(layer)]
         case "threshold":
-            detail = (
-                f"{layer['thresholds']} from {layer['lowest']} to {layer['highest']}, {layer['always']} always, "
-                f"{layer['never']} never"
-            )
-            return f"{detail}, {layer['inverted']} inverted" if layer["inverted"] else detail
-    return f"{layer['fraction']} fraction bits"
+            words = [
+                f"{layer['thresholds']} from {layer['lowest']} to {layer['highest']}",
+                f"{layer['always']} always",
+                f"{layer['never']} never",
+            ]
+            return [*words, f"{layer['inverted']} inverted"] if layer["inverted"] else words
+        case "affine":
+            return [f"{layer['fraction']} fraction bits"]
+        case "scale":
+            words = [f"{layer['fraction']} fraction bits", f"shift {layer['shift']}"]
+            return [*words, "saturated"] if layer["saturation"][0] is not None else words
+        case "quantize":
+            return [f"shift {layer['shift']}"]
+        case "padchannels":
+            return [f"{layer['before']} channels of 0 before, {layer['after']} after"]
+    return []
 
 
 def _window(layer: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ named ``node.<index>.<parameter>``, so that names of nodes are nothing but text.
 
 Version 1 knew thresholds, dense layers of bits, and affine scores. Version 2 adds operations and optional parameters,
 which are left out where they have the value they implicitly had: such a network's description, and so its content hash,
-is the same in both versions.
+is the same in both versions. Version 3 adds fixed-point numbers and branches; files that have none are of version 2.
 """
 
 import json
@@ -16,7 +16,21 @@ import numpy as np
 
 from signfold.sw.errors import NetworkError
 from signfold.sw.network.container import parse_json
-from signfold.sw.network.nodes import NODES, Affine, Conv, Dense, Node, Pool, Threshold
+from signfold.sw.network.nodes import (
+    NODES,
+    Add,
+    Affine,
+    Concat,
+    Conv,
+    Dense,
+    Join,
+    Node,
+    PadChannels,
+    Pool,
+    Scaled,
+    Threshold,
+)
+from signfold.sw.network.nodes.base import MAX_SOURCES
 from signfold.sw.network.nodes.levels import LEVELS
 from signfold.sw.network.types import MAX_ELEMENTS, InputType, is_int, shown
 
@@ -24,8 +38,8 @@ __all__ = ["KEY", "MAX_FILE", "VERSION", "decode", "describe", "encode", "pack_w
 
 #: Metadata entry of the safetensors header.
 KEY = "signfold"
-#: Version written. A reader keeps reading every version it ever read; a newer one is refused by number.
-VERSION = 2
+#: Newest version. A reader keeps reading every version it ever read; a newer one is refused by number.
+VERSION = 3
 
 #: Longest accepted file: half a billion weights, which unpack to as many bytes.
 MAX_FILE = 64 << 20
@@ -40,8 +54,16 @@ _KEYS: dict[str, tuple[set[str], set[str]]] = {
     "maxpool": (_WINDOW | {"kernel"}, set()),
     "sumpool": (_WINDOW | {"kernel"}, set()),
     "affine": ({"fraction"}, set()),
+    "scale": ({"shift", "low", "high", "fraction"}, set()),
+    "quantize": ({"shift", "bits"}, set()),
+    "add": (set(), set()),
+    "concat": (set(), set()),
+    "padchannels": ({"before", "after"}, set()),
 }
-_OPERATIONS_1 = ("threshold", "dense", "affine")
+#: Operations of the first versions; the newest one has all.
+_OPERATIONS = {1: ("threshold", "dense", "affine")}
+_OPERATIONS[2] = (*_OPERATIONS[1], "conv", "maxpool", "sumpool")
+_OPERATIONS[VERSION] = tuple(NODES)
 
 
 def pack_weights(weights: np.ndarray, bits: int = 1) -> np.ndarray:
@@ -97,6 +119,12 @@ def describe(nodes: Sequence[Node], input_type: InputType, output: str) -> tuple
                 entry["fraction"] = node.fraction
                 tensors[f"node.{position}.scale"] = node.scale
                 tensors[f"node.{position}.offset"] = node.offset
+            case Scaled():
+                entry |= {key: getattr(node, key) for key in _KEYS[node.op][0]}
+                tensors[f"node.{position}.multiplier"] = node.multiplier
+                tensors[f"node.{position}.offset"] = node.offset
+            case Add() | Concat() | PadChannels():
+                entry |= {key: getattr(node, key) for key in _KEYS[node.op][0]}
             case _:
                 raise TypeError(f"no description for {type(node).__name__}")
         entries.append(entry)
@@ -111,7 +139,8 @@ def encode(
     graph, tensors = describe(nodes, input_type, output)
     for entry, node in zip(graph["nodes"], nodes, strict=True):
         entry["name"] = node.name
-    header = {"format": _FORMAT, "version": VERSION, **graph, "metadata": dict(metadata)}
+    version = min(known for known in (2, VERSION) if all(node.op in _OPERATIONS[known] for node in nodes))
+    header = {"format": _FORMAT, "version": version, **graph, "metadata": dict(metadata)}
     return json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False), tensors
 
 
@@ -183,16 +212,18 @@ def _node(position: int, entry: dict, names: list[str], tensors: dict[str, np.nd
     """Build node `position`, taking its tensors out of `tensors`."""
     where = f"node {position} {shown(entry['name'])}"
     op = entry.get("op")
-    allowed = _OPERATIONS_1 if version == 1 else tuple(NODES)
+    allowed = _OPERATIONS[version]
     if not isinstance(op, str) or op not in allowed:
         raise NetworkError(f"{where}: operation {shown(op)} is not one of {', '.join(allowed)}")
     needed, optional = _KEYS[op]
     _keys(entry, {"name", "op", "inputs"} | needed, where, optional if version > 1 else set())
     inputs = entry["inputs"]
-    if not isinstance(inputs, list) or len(inputs) != 1:
-        raise NetworkError(f"{where}: inputs must be a list of one index, not {shown(inputs)}")
+    joins = issubclass(NODES[op], Join)
+    if not isinstance(inputs, list) or not (2 <= len(inputs) <= MAX_SOURCES if joins else len(inputs) == 1):
+        allowed = f"2 to {MAX_SOURCES} indices" if joins else "one index"
+        raise NetworkError(f"{where}: inputs must be a list of {allowed}, not {shown(inputs)}")
     # Only earlier nodes: that alone excludes every cycle.
-    source = _edge(inputs[0], names, f"{where}: inputs", position)
+    sources = tuple(_edge(index, names, f"{where}: inputs", position) for index in inputs)
 
     def take(parameter: str) -> np.ndarray:
         key = f"node.{position}.{parameter}"
@@ -225,7 +256,9 @@ def _node(position: int, entry: dict, names: list[str], tensors: dict[str, np.nd
                 parameters["inverted"] = _unpack_bits(row, rows, "inverted", where, f"{rows} channels")[0].astype(bool)
         case "affine":
             parameters |= {what: take(what) for what in ("scale", "offset")}
-    return NODES[op](entry["name"], source, **parameters)
+        case "scale" | "quantize":
+            parameters |= {what: take(what) for what in ("multiplier", "offset")}
+    return NODES[op](entry["name"], sources if joins else sources[0], **parameters)
 
 
 def _unpack_weights(packed: np.ndarray, fan_in: int, levels: object, where: str) -> np.ndarray:

@@ -10,7 +10,8 @@ from functools import partial
 
 import numpy as np
 
-from signfold.sw.network.nodes import Affine, Conv, Dense, Node, Pool, Threshold
+from signfold.sw.network.branches import add, concat, pad_channels, scaled
+from signfold.sw.network.nodes import Add, Affine, Concat, Conv, Dense, Node, PadChannels, Pool, Scaled, Threshold
 from signfold.sw.network.products import BitDense, MatrixDense, one_thread, sum_type
 from signfold.sw.network.types import ValueType
 from signfold.sw.network.windows import DepthwiseConv, MatrixConv, pool
@@ -40,7 +41,9 @@ class GoldenModel:
 
     def __init__(self, nodes: Sequence[Node], types: dict[str, ValueType]) -> None:
         self._nodes = tuple(nodes)
-        self._evaluate = {node.name: _prepare(node, types[node.input], types[node.name]) for node in self._nodes}
+        self._evaluate = {
+            node.name: _prepare(node, [types[name] for name in node.inputs], types[node.name]) for node in self._nodes
+        }
         # The last reader of a value, after which it can go.
         self._last = {name: node.name for node in self._nodes for name in node.inputs}
         widest = max(types[node.name].elements for node in self._nodes)
@@ -75,30 +78,38 @@ class GoldenModel:
     def _block_values(self, frames: np.ndarray, keep: Collection[str] | None) -> dict[str, np.ndarray]:
         values = {"input": frames}
         for node in self._nodes:
-            values[node.name] = self._evaluate[node.name](values[node.input])
-            for name in node.inputs:
+            values[node.name] = self._evaluate[node.name](*(values[name] for name in node.inputs))
+            for name in set(node.inputs):
                 if self._last[name] == node.name and (name == "input" or (keep is not None and name not in keep)):
                     del values[name]
         return values
 
 
-def _prepare(node: Node, value: ValueType, result: ValueType) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the evaluation of a node that reads `value`."""
+def _prepare(node: Node, values: Sequence[ValueType], result: ValueType) -> Callable[..., np.ndarray]:
+    """Return the evaluation of a node that reads `values`."""
     match node:
         case Threshold():
-            return partial(_threshold, node, _thresholds(node, value))
-        case Dense() if node.levels == 2 and value.bits == 1:
+            return partial(_threshold, node, _thresholds(node, *values))
+        case Dense() if node.levels == 2 and values[0].bits == 1:
             return BitDense(node)
         case Dense():
-            return MatrixDense(node, value, result)
+            return MatrixDense(node, *values, result)
         case Conv() if node.depthwise:
-            return DepthwiseConv(node, value, result)
+            return DepthwiseConv(node, *values, result)
         case Conv():
-            return MatrixConv(node, value, result)
+            return MatrixConv(node, *values, result)
         case Pool():
-            return partial(pool, node, source=value, result=result)
+            return partial(pool, node, source=values[0], result=result)
         case Affine():
             return partial(_affine, node)
+        case Scaled():
+            return partial(scaled, node, result=result)
+        case Add():
+            return partial(add, result=result)
+        case Concat():
+            return partial(concat, result=result)
+        case PadChannels():
+            return partial(pad_channels, node, result=result)
     raise TypeError(f"no evaluation for {type(node).__name__}")
 
 

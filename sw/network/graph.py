@@ -14,7 +14,7 @@ from signfold.sw.errors import NetworkError
 from signfold.sw.network.container import read_tensors, write_tensors
 from signfold.sw.network.format import KEY, MAX_FILE, decode, describe, encode
 from signfold.sw.network.golden import GoldenModel
-from signfold.sw.network.nodes import Node
+from signfold.sw.network.nodes import NODES, Node
 from signfold.sw.network.types import InputType, ValueType, shown
 
 __all__ = ["Evaluation", "Network"]
@@ -45,7 +45,7 @@ class Network:
     input : InputType
         Frames taken.
     nodes : tuple of Node
-        Operations, each after the one it reads. Every node must serve the output.
+        Operations, each after those it reads. Every node must serve the output.
     output : str
         Name of the node whose sums, ``[channels]`` or ``[channels, 1, 1]``, are the scores.
     metadata : mapping of str to JSON values
@@ -76,9 +76,8 @@ class Network:
         names = set()
         for node in self.nodes:
             if not isinstance(node, Node):
-                raise NetworkError(
-                    f"network: nodes must be Threshold, Dense, Conv, MaxPool, SumPool or Affine, not {shown(node)}"
-                )
+                allowed = ", ".join(kind.__name__ for kind in NODES.values())
+                raise NetworkError(f"network: nodes must be of {allowed}, not {shown(node)}")
             if node.name in names:
                 raise NetworkError(f"node {shown(node.name)}: the name occurs twice")
             names.add(node.name)

@@ -5,7 +5,19 @@ For checks: it follows the number contract word by word and is read more easily 
 
 import numpy as np
 
-from signfold.sw.network.nodes import Affine, Conv, Dense, MaxPool, SumPool, Threshold
+from signfold.sw.network.nodes import (
+    Add,
+    Affine,
+    Concat,
+    Conv,
+    Dense,
+    MaxPool,
+    PadChannels,
+    Quantize,
+    Scale,
+    SumPool,
+    Threshold,
+)
 
 __all__ = ["reference_trace"]
 
@@ -29,8 +41,8 @@ def reference_trace(network, frames: np.ndarray) -> dict[str, np.ndarray]:
     # Largest code of every value that is codes; sums are not in it.
     top_codes = {"input": 2**network.input.bits - 1}
     for node in network.nodes:
-        value = values[node.input]
-        top = top_codes.get(node.input)
+        value = values[node.inputs[0]]
+        top = top_codes.get(node.inputs[0])
         if isinstance(node, Threshold):
             levels = node.thresholds.shape[1]
             rows = np.moveaxis(value, 1, -1)[..., None] >= node.thresholds
@@ -53,6 +65,26 @@ def reference_trace(network, frames: np.ndarray) -> dict[str, np.ndarray]:
             result = _by_window(node, summands, lambda window: window.sum(axis=(2, 3)))
         elif isinstance(node, Affine):
             result = node.scale * value.reshape(len(value), len(node.scale)) + node.offset
+        elif isinstance(node, (Scale, Quantize)):
+            # Python's integers, of any length, and its division, which rounds down.
+            channel = (slice(None), *[None] * (value.ndim - 2))
+            exact = value.astype(object) * node.multiplier.astype(object)[channel] + node.offset.astype(object)[channel]
+            exact //= 2**node.shift
+            low, high = (0, 2**node.bits - 1) if isinstance(node, Quantize) else (node.low, node.high)
+            if low is not None:
+                exact = np.minimum(np.maximum(exact, low), high)
+            result = exact.astype(np.int64)
+            if isinstance(node, Quantize):
+                top_codes[node.name] = high
+        elif isinstance(node, Add):
+            result = sum(values[name] for name in node.sources)
+        elif isinstance(node, Concat):
+            result = np.concatenate([values[name] for name in node.sources], axis=1)
+            if top is not None:
+                top_codes[node.name] = top
+        elif isinstance(node, PadChannels):
+            result = np.zeros((len(value), node.before + value.shape[1] + node.after, *value.shape[2:]), np.int64)
+            result[:, node.before : node.before + value.shape[1]] = value
         else:
             raise TypeError(f"no reference for {type(node).__name__}")
         values[node.name] = result

@@ -3,7 +3,19 @@
 import numpy as np
 
 from signfold.sw.network.graph import Network
-from signfold.sw.network.nodes import Affine, Conv, Dense, Node, Pool, Threshold
+from signfold.sw.network.nodes import (
+    Add,
+    Affine,
+    Concat,
+    Conv,
+    Dense,
+    Node,
+    PadChannels,
+    Pool,
+    Quantize,
+    Scale,
+    Threshold,
+)
 
 __all__ = ["summarize", "threshold_statistics"]
 
@@ -61,6 +73,14 @@ def _parameters(network: Network, node: Node) -> dict[str, object]:
             return threshold_statistics(network, node) | {"levels": node.levels, "inverted": inverted}
         case Affine():
             return {"fraction": node.fraction}
+        case Scale():
+            return {"shift": node.shift, "saturation": [node.low, node.high], "fraction": node.fraction}
+        case Quantize():
+            return {"shift": node.shift}
+        case Add() | Concat():
+            return {}
+        case PadChannels():
+            return {"before": node.before, "after": node.after}
     raise TypeError(f"no summary for {type(node).__name__}")
 
 
@@ -70,7 +90,7 @@ def summarize(network: Network) -> dict[str, object]:
     Returns
     -------
     dict
-        Input, one entry a node (name, operation, input, shape, width and range of its result, parameters), totals,
+        Input, one entry a node (name, operation, inputs, shape, width and range of its result, parameters), totals,
         metadata and content hash. ``products`` are multiplications a frame, those with padding among them.
     """
     layers = []
@@ -79,7 +99,7 @@ def summarize(network: Network) -> dict[str, object]:
         entry: dict[str, object] = {
             "name": node.name,
             "op": node.op,
-            "input": node.input,
+            "inputs": list(node.inputs),
             "kind": value.kind,
             "shape": list(value.shape),
             "bits": value.bits,

@@ -6,14 +6,14 @@ from typing import ClassVar
 import numpy as np
 
 from signfold.sw.errors import NetworkError
-from signfold.sw.network.nodes.base import MAX_SUM, Node, own
+from signfold.sw.network.nodes.base import MAX_SUM, Unary, own
 from signfold.sw.network.types import ValueType, is_int, shown
 
 __all__ = ["Affine"]
 
 
 @dataclass(frozen=True, eq=False)
-class Affine(Node):
+class Affine(Unary):
     """Scores with a scale and an offset a class: ``score[c] = scale[c]*s[c] + offset[c]``, integers ``[channels]``.
 
     Parameters

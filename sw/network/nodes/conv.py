@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from signfold.sw.errors import NetworkError
-from signfold.sw.network.nodes.base import Node
+from signfold.sw.network.nodes.base import Unary
 from signfold.sw.network.nodes.levels import check_bit_planes, own_weights
 from signfold.sw.network.nodes.window import own_padding, own_pair, place
 from signfold.sw.network.types import MAX_ELEMENTS, ValueType, is_int, shown
@@ -15,7 +15,7 @@ __all__ = ["Conv"]
 
 
 @dataclass(frozen=True, eq=False)
-class Conv(Node):
+class Conv(Unary):
     """Sums of a convolutional layer: cross-correlation, as torch's `conv2d`, of the values v with the weights w.
 
     Values and weights stand for the same integers as in a dense layer: ``v = 2*q - (2**k - 1)`` and

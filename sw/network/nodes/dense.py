@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from signfold.sw.errors import NetworkError
-from signfold.sw.network.nodes.base import Node
+from signfold.sw.network.nodes.base import Unary
 from signfold.sw.network.nodes.levels import check_bit_planes, own_weights
 from signfold.sw.network.types import ValueType, shown
 
@@ -14,7 +14,7 @@ __all__ = ["Dense"]
 
 
 @dataclass(frozen=True, eq=False)
-class Dense(Node):
+class Dense(Unary):
     """Sums of a dense layer: ``s[c] = sum over i of w[c, i] * v[i]`` with ``w = 2*weights - (levels - 1)``.
 
     The value read is flattened, channels first, as torch does. Its codes q of k bits are ``v = 2*q - (2**k - 1)``: for

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from signfold.sw.errors import NetworkError
-from signfold.sw.network.nodes.base import MAX_SUM, Node
+from signfold.sw.network.nodes.base import MAX_SUM, Unary
 from signfold.sw.network.nodes.window import Placement, own_padding, own_pair, place
 from signfold.sw.network.types import MAX_ELEMENTS, ValueType, shown
 
@@ -12,7 +12,7 @@ __all__ = ["MaxPool", "Pool", "SumPool"]
 
 
 @dataclass(frozen=True, eq=False)
-class Pool(Node):
+class Pool(Unary):
     """What pools share: each channel by itself, windows that do not fit whole are left out (floor).
 
     Parameters

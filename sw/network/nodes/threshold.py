@@ -6,14 +6,14 @@ from typing import ClassVar
 import numpy as np
 
 from signfold.sw.errors import NetworkError
-from signfold.sw.network.nodes.base import Node, own
+from signfold.sw.network.nodes.base import Unary, own
 from signfold.sw.network.types import ValueType, shown
 
 __all__ = ["Threshold"]
 
 
 @dataclass(frozen=True, eq=False)
-class Threshold(Node):
+class Threshold(Unary):
     """Codes from sums, pixels or codes: ``code = number of thresholds <= value``.
 
     Parameters

@@ -6,7 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from signfold.sw.network import Affine, Conv, Dense, InputType, MaxPool, Network, SumPool, Threshold
+from signfold.sw.network import (
+    Add,
+    Affine,
+    Concat,
+    Conv,
+    Dense,
+    InputType,
+    MaxPool,
+    Network,
+    PadChannels,
+    Quantize,
+    Scale,
+    SumPool,
+    Threshold,
+)
 
 
 def build(rng: np.random.Generator, widths, bits=8, planes=(), shape=None, affine=False, rows=None) -> Network:
@@ -53,6 +67,24 @@ def image_network() -> Network:
         Dense("last", "bits", rng.integers(0, 3, (2, 6)).astype(np.uint8), 3),
     )
     return Network(InputType((2, 2, 3), 2), nodes, "last", {"seed": "test"})
+
+
+@pytest.fixture
+def branch_network() -> Network:
+    """Return fixed-point nodes and branches, in a short file."""
+    rng = np.random.default_rng(7)
+    nodes = (
+        Conv("c0", "input", rng.integers(0, 2, (2, 1, 1, 1)).astype(np.uint8)),
+        Scale("s1", "c0", np.array([21, -9]), np.array([40, 3]), 3, -20, 20, 2),
+        Threshold("t2", "s1", np.array([[-3], [5]])),
+        Conv("c3", "t2", rng.integers(0, 2, (3, 2, 1, 1)).astype(np.uint8)),
+        PadChannels("p4", "s1", 0, 1),
+        Add("a5", ("c3", "p4")),
+        Concat("j6", ("a5", "s1")),
+        Quantize("q7", "j6", np.array([1]), np.array([11]), 2, 2),
+        Dense("last", "q7", rng.integers(0, 2, (2, 20)).astype(np.uint8)),
+    )
+    return Network(InputType((1, 2, 2), 3), nodes, "last", {"seed": "test"})
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import safetensors.numpy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from signfold.sim.random_branches import random_branch_network
 from signfold.sim.random_conv import random_conv_network
 from signfold.sw import zoo
 from signfold.sw.errors import NetworkError
@@ -93,10 +94,21 @@ def test_version_1_knew_nothing_of_this(key, image_network, tmp_path) -> None:
         Network.load(tmp_path / "b")
 
 
+@pytest.mark.parametrize("op", ["add", "concat", "padchannels", "quantize", "scale"])
+def test_version_2_knew_nothing_of_this(op, branch_network, tmp_path) -> None:
+    header, tensors = raw(branch_network, tmp_path / "a")
+    assert header["version"] == 3
+    place = next(place for place, entry in enumerate(header["nodes"]) if entry["op"] == op)
+    write(tmp_path / "b", header | {"version": 2, "nodes": header["nodes"][place:]}, tensors)
+    with pytest.raises(NetworkError, match=f"operation '{op}' is not one of"):
+        Network.load(tmp_path / "b")
+
+
+@pytest.mark.parametrize("make", [random_conv_network, random_branch_network])
 @pytest.mark.parametrize("seed", range(40))
-def test_round_trip_of_images(seed, tmp_path) -> None:
+def test_round_trip_of_images(seed, make, tmp_path) -> None:
     rng = np.random.default_rng(seed)
-    network = random_conv_network(rng)
+    network = make(rng)
     network.save(tmp_path / "a")
     loaded = Network.load(tmp_path / "a")
     same(network, loaded)
@@ -223,7 +235,7 @@ def tensor(name, value):
 # Node 0 thresholds [1|5, 1], node 1 weights [3, 5], node 2 thresholds [3, 1], node 3 weights [2, 3], node 4 affine.
 DAMAGES = [
     (put("other", "format"), "format"),
-    (put(3, "version"), "version 3"),
+    (put(4, "version"), "version 4"),
     (put(0, "version"), "version 0"),
     (put(True, "version"), "version True"),
     (put("1", "version"), "version '1'"),
@@ -357,6 +369,51 @@ def test_names_what_is_wrong_with_images(change, words, image_network, tmp_path)
     assert words in str(caught.value)
 
 
+# Node 0 conv, 1 scale [2] of shift 3 saturated to -20..20, 2 thresholds, 3 conv, 4 padchannels 0 and 1 of node 1, 5 add
+# of 3 and 4, 6 concat of 5 and 1, 7 quantize [1] to 2 bits, 8 dense.
+BRANCH_DAMAGES = [
+    (put([3], "nodes", 5, "inputs"), "2 to 1024 indices"),
+    (put([3] * 1025, "nodes", 5, "inputs"), "2 to 1024 indices"),
+    (put([3, 5], "nodes", 5, "inputs"), "value 5"),
+    (put([3, 1], "nodes", 5, "inputs"), "has shape (2, 2, 2) and 'c3' (3, 2, 2)"),
+    (put([3, 2], "nodes", 5, "inputs"), "'t2' gives codes"),
+    (put([5, 2], "nodes", 6, "inputs"), "may differ in channels alone"),
+    (put([1, 1], "nodes", 4, "inputs"), "one index"),
+    (put([2], "nodes", 4, "inputs"), "must read sums"),
+    (put([2], "nodes", 1, "inputs"), "value 2"),
+    (put(-1, "nodes", 4, "before"), "before must be"),
+    (put(1 << 60, "nodes", 4, "after"), "after must be"),
+    (put(1 << 23, "nodes", 4, "after"), "more than 16777216 elements"),
+    (put(0, "nodes", 4, "after"), "must not both be 0"),
+    (drop("nodes", 4, "before"), "'before' is missing"),
+    (put(63, "nodes", 1, "shift"), "shift"),
+    (put(True, "nodes", 1, "shift"), "shift"),
+    (put(None, "nodes", 1, "low"), "(None, 20)"),
+    (put(20, "nodes", 1, "low"), "(20, 20)"),
+    (put(1 << 62, "nodes", 1, "high"), "at most 62 bits"),
+    (put(-1, "nodes", 1, "fraction"), "fraction"),
+    (put(0, "nodes", 7, "bits"), "bits must be an integer from 1 to 8"),
+    (put(9, "nodes", 7, "bits"), "bits must be an integer from 1 to 8"),
+    (put(3, "nodes", 7, "low"), "'low' is not known"),
+    (tensor("node.1.multiplier", None), "'node.1.multiplier' is missing"),
+    (tensor("node.1.multiplier", lambda m: m[:1]), "multiplier has 1 channels and offset 2"),
+    (tensor("node.1.multiplier", lambda m: m + (1 << 61)), "exceed 62 bits"),
+    (tensor("node.1.offset", lambda o: o - (1 << 62)), "exceed 62 bits"),
+    (tensor("node.1.offset", lambda o: o.astype(np.int32)), "int32"),
+    (put(7, "nodes", 4, "after"), "(9, 2, 2)"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), BRANCH_DAMAGES)
+def test_names_what_is_wrong_with_branches(change, words, branch_network, tmp_path) -> None:
+    header, tensors = raw(branch_network, tmp_path / "good")
+    change(header, tensors)
+    write(tmp_path / "bad", header, tensors)
+    with pytest.raises(NetworkError) as caught:
+        Network.load(tmp_path / "bad")
+    assert words in str(caught.value)
+
+
 def test_every_truncation(small_network, tmp_path) -> None:
     small_network.save(tmp_path / "a")
     data = (tmp_path / "a").read_bytes()
@@ -366,7 +423,7 @@ def test_every_truncation(small_network, tmp_path) -> None:
             Network.load(tmp_path / "cut")
 
 
-@pytest.mark.parametrize("which", ["small_network", "image_network"])
+@pytest.mark.parametrize("which", ["small_network", "image_network", "branch_network"])
 def test_every_byte_changed(which, request, tmp_path) -> None:
     """A damaged file is refused, or is a valid network (a name, say, or a weight, has changed)."""
     request.getfixturevalue(which).save(tmp_path / "a")
@@ -394,7 +451,7 @@ JSON = st.recursive(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-@pytest.mark.parametrize("which", ["small_network", "image_network"])
+@pytest.mark.parametrize("which", ["small_network", "image_network", "branch_network"])
 def test_any_value_anywhere_in_the_header(data, which, request, tmp_path) -> None:
     network = request.getfixturevalue(which)
     header, tensors = raw(network, tmp_path / "good")
