@@ -98,6 +98,10 @@ class Job:
         """Input beats of a frame."""
         return -(-self.elements // self.lanes)
 
+    def result(self, folder: Path) -> "JobResult | None":
+        """Read what the bench has answered; None if it has not."""
+        return JobResult.load(folder)
+
     def save(self, folder: Path) -> None:
         """Write the job into a folder."""
         plain = {

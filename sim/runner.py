@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CalledProcessError
 
+from signfold.sim.axi_job import AxiJob, AxiResult
 from signfold.sim.job import Job, JobResult
 from signfold.sim.verilator import build
 from signfold.sw.errors import BuildError, ToolError
@@ -36,7 +37,7 @@ class BenchRun:
 
     Parameters
     ----------
-    result : JobResult
+    result : JobResult or AxiResult
         What came out.
     seconds : float
         Wall time of the simulation, without building.
@@ -44,7 +45,7 @@ class BenchRun:
         The waveform.
     """
 
-    result: JobResult
+    result: JobResult | AxiResult
     seconds: float
     wave: Path | None
 
@@ -55,7 +56,7 @@ def icarus_available() -> bool:
 
 
 def run_bench(
-    job: Job,
+    job: Job | AxiJob,
     verilog: Sequence[Path],
     folder: Path,
     *,
@@ -65,13 +66,14 @@ def run_bench(
     files: Sequence[Path] = (),
     wave: bool = False,
     progress: Callable[[int], object] | None = None,
+    bench: str = _BENCH,
 ) -> BenchRun:
     """Run a job through a design.
 
     Parameters
     ----------
-    job : Job
-        Frames and expected values.
+    job : Job or AxiJob
+        What the bench does.
     verilog : sequence of path
         Design files.
     folder : path
@@ -88,6 +90,8 @@ def run_bench(
         Write a waveform: VCD from Verilator, whose FST writer needs libraries that few machines have; FST from Icarus.
     progress : callable, optional
         Called now and then with the number of frames done so far.
+    bench : str
+        Module of the bench.
 
     Returns
     -------
@@ -124,7 +128,7 @@ def run_bench(
     began = time.monotonic()
     try:
         runner.test(
-            test_module=_BENCH,
+            test_module=bench,
             hdl_toplevel=top,
             hdl_toplevel_lang="verilog",
             build_dir=built,
@@ -139,7 +143,7 @@ def run_bench(
         pass  # the bench writes its result whatever happens; without one the log says why
     finally:
         watch()
-    result = JobResult.load(run)
+    result = job.result(run)
     if result is None or not _passed(run / "results.xml"):
         raise BuildError(f"{simulator} ended without a result, log {log}:\n{_tail(log)}")
     waveform = run / "dump.vcd" if simulator == "verilator" else built / f"{top}.fst"

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from signfold.hw.verilog import convert
+from signfold.sw.axi import AXI_TOP, AXI_VERILOG, axi_description, axi_parameters, axi_verilog
 from signfold.sw.errors import ImageError
 from signfold.sw.files import check_replaceable, put_in_place, temporary_beside
+from signfold.sw.fusesoc import core_file
 from signfold.sw.images import IMAGE_MAP, describe
 from signfold.sw.lower import lower
 from signfold.sw.memfile import format_mem
@@ -19,13 +21,16 @@ from signfold.sw.patchable import check_patchable
 from signfold.sw.plan import Plan
 from signfold.sw.sidecar import LOAD_FILE, header, sidecar
 
-__all__ = ["BUILD_FOLDER", "NETWORK", "PLAN", "SIDECAR", "TOP", "VERILOG", "Artefacts", "generate"]
+__all__ = ["BUILD_FOLDER", "CORE", "NETWORK", "PLAN", "SIDECAR", "TOP", "VERILOG", "WRAPPERS", "Artefacts", "generate"]
 
 TOP = "accelerator"
 VERILOG = "accelerator.v"
 SIDECAR = "accelerator.json"
 NETWORK = "network.safetensors"
 PLAN = "plan.toml"
+CORE = "accelerator.core"
+#: Interfaces that can be put around an accelerator.
+WRAPPERS = ("axi",)
 #: Folder inside a generated one where simulators and other tools may keep what they build.
 BUILD_FOLDER = "build"
 
@@ -63,7 +68,15 @@ class Artefacts:
         return self.folder / VERILOG
 
 
-def generate(network: Network, plan: Plan, out_dir: str | os.PathLike[str], *, patchable: bool = False) -> Artefacts:
+def generate(
+    network: Network,
+    plan: Plan,
+    out_dir: str | os.PathLike[str],
+    *,
+    patchable: bool = False,
+    wrapper: str | None = None,
+    fusesoc: bool = False,
+) -> Artefacts:
     """Write an accelerator into a folder.
 
     That is `accelerator.v`, one `.mem` file a ROM, `images.json` and `accelerator.json`, and beside them the plan and
@@ -80,6 +93,10 @@ def generate(network: Network, plan: Plan, out_dir: str | os.PathLike[str], *, p
         Folder to create or replace.
     patchable : bool
         Let every ROM ask synthesis for block RAM, thresholds too, so that contents can be replaced in a bitstream.
+    wrapper : str or None
+        "axi": write `accelerator_axi.v` too, which puts the accelerator on AXI4-Stream and AXI4-Lite.
+    fusesoc : bool
+        Write `accelerator.core` too, the folder as a core of FuseSoC.
 
     Returns
     -------
@@ -89,12 +106,16 @@ def generate(network: Network, plan: Plan, out_dir: str | os.PathLike[str], *, p
     Raises
     ------
     PlanError
-        If the plan does not fit the network, or `patchable` is asked of hardwired layers.
+        If the plan does not fit the network or the wrapper, or `patchable` is asked of hardwired layers.
+    ValueError
+        If there is no such wrapper.
     ImageError
         If the folder exists and holds anything that `generate` has not written.
     OSError
         If the folder cannot be written.
     """
+    if wrapper not in (None, *WRAPPERS):
+        raise ValueError(f"wrapper must be None or one of {', '.join(WRAPPERS)}, not {wrapper!r}")
     folder = Path(out_dir)
     check_replaceable(folder, lambda: _written(folder), "generate", ImageError)
     if patchable:
@@ -110,8 +131,11 @@ def generate(network: Network, plan: Plan, out_dir: str | os.PathLike[str], *, p
         header=header(network, config),
         blocks=blocks,
     )
+    axi = axi_parameters(network, config, design=TOP) if wrapper == "axi" else None
     with temporary_beside(folder) as finished:
         (finished / VERILOG).write_bytes(text.encode())
+        if axi is not None:
+            (finished / AXI_VERILOG).write_bytes(axi_verilog(network, axi).encode())
         if config.loads:
             (finished / LOAD_FILE).write_bytes(b"".join(config.chunks))
         for rom in (*config.roms, *config.loads):
@@ -120,9 +144,21 @@ def generate(network: Network, plan: Plan, out_dir: str | os.PathLike[str], *, p
         plan.save(finished / PLAN)
         # Kept beside the design, so that whoever simulates it can compare it with what it was made from.
         network.save(finished / NETWORK)
+        if fusesoc:
+            core = core_file(
+                top=TOP if axi is None else AXI_TOP,
+                content_hash=network.content_hash,
+                sources=[VERILOG] if axi is None else [VERILOG, AXI_VERILOG],
+                memories=[f"{rom.name}.mem" for rom in config.roms],
+                fabric=plan.fabric,
+                description=f"Accelerator of the network {network.content_hash}",
+            )
+            (finished / CORE).write_bytes(core.encode())
         described = sidecar(network, plan, config, top=TOP, files=_checksums(finished))
         if patchable:
             described["patchable"] = True
+        if axi is not None:
+            described["wrapper"] = axi_description(axi)
         (finished / SIDECAR).write_bytes(_json(described))
         # Somebody may have put files there meanwhile.
         check_replaceable(folder, lambda: _written(folder), "generate", ImageError)

@@ -11,7 +11,7 @@ from signfold.hw.fabric import FABRICS
 from signfold.sw import zoo
 from signfold.sw.cli.output import console, emit, print_lines
 from signfold.sw.default_plan import default_plan
-from signfold.sw.generate import Artefacts
+from signfold.sw.generate import CORE, WRAPPERS, Artefacts
 from signfold.sw.generate import generate as write
 from signfold.sw.network import Network
 from signfold.sw.plan import Plan
@@ -58,18 +58,28 @@ def generate(
     patchable: Annotated[
         bool, typer.Option("--patchable", help="ask synthesis to put every table, thresholds too, into block RAM")
     ] = False,
+    wrapper: Annotated[
+        str | None,
+        typer.Option(
+            help=f"also write a wrapper: {', '.join(WRAPPERS)} (AXI4-Stream and AXI4-Lite)", show_default="none"
+        ),
+    ] = None,
+    fusesoc: Annotated[bool, typer.Option("--fusesoc", help="also write a core file of FuseSoC")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
     """Write Verilog, memory images and their descriptions.
 
     The folder gets accelerator.v, one .mem file a ROM, images.json (what every bit of the images means),
     accelerator.json (ports, configuration, latency, checksums), the plan and the network. The same input gives the same
-    bytes.
+    bytes. docs/integration.md tells of wrappers and FuseSoC.
     """
+    if wrapper not in (None, *WRAPPERS):
+        raise typer.BadParameter(f"--wrapper must be one of {', '.join(WRAPPERS)}, not {wrapper!r}")
     loaded = zoo.load(network)
     chosen = choose_plan(loaded, plan, lanes, target_cycles, fabric)
     with console.status("gateware"):
-        artefacts = write(loaded, chosen, out or Path("build") / Path(network).stem, patchable=patchable)
+        folder = out or Path("build") / Path(network).stem
+        artefacts = write(loaded, chosen, folder, patchable=patchable, wrapper=wrapper, fusesoc=fusesoc)
     result: dict[str, Any] = {"folder": str(artefacts.folder), **artefacts.sidecar}
     emit(result, as_json=as_json, render=lambda output: _render(output, artefacts))
 
@@ -82,6 +92,12 @@ def _render(output: Console, artefacts: Artefacts) -> None:
     lines = [
         f"folder    {artefacts.folder}",
         f"verilog   accelerator.v, {files['accelerator.v']['bytes']} bytes",
+        *(
+            [f"wrapper   {sidecar['wrapper']['file']}, module {sidecar['wrapper']['top']}"]
+            if "wrapper" in sidecar
+            else []
+        ),
+        *([f"fusesoc   {CORE}"] if CORE in files else []),
         f"images    {len(images)} ROMs, {bits} bits",
         f"input     {size['elements']} codes of {size['bits']} bits, {size['lanes']} a beat: {size['beats']} beats",
         f"output    {result['classes']} scores of {result['score_width']} bits",

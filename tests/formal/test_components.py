@@ -14,6 +14,8 @@ from amaranth.lib.wiring import In, Out
 
 import signfold.hw
 from signfold.hw.accelerator import AcceleratorConfig
+from signfold.hw.axi_lite import AxiLiteParameters
+from signfold.hw.axi_stream import FrameInputParameters, ResultOutputParameters
 from signfold.hw.cobs import CobsDecoderParameters, CobsEncoderParameters
 from signfold.hw.engine import EngineParameters
 from signfold.hw.feeder import FeederParameters
@@ -36,6 +38,7 @@ from signfold.hw.score import ScoreParameters
 from signfold.hw.shared_engine import SharedEngineParameters
 from signfold.hw.shared_layer import SharedLayer
 from signfold.hw.shared_loader import LoaderParameters
+from signfold.hw.skid import SkidBufferParameters
 from signfold.hw.stream import QueueParameters
 from signfold.hw.threshold import ThresholdParameters
 from signfold.hw.threshold_stage import ThresholdStageParameters
@@ -145,6 +148,11 @@ def granted(m, dut):
     m.d.comb += Assume(dut.grant)
 
 
+def unflushed(m, dut):
+    """There is no soft reset."""
+    m.d.comb += Assume(~dut.flush)
+
+
 def stepped(m, dut):
     """Whoever steps does so whenever it may, and plays each window once."""
     m.d.comb += Assume((dut.step == dut.offer) & dut.advance)
@@ -166,6 +174,20 @@ ACCELERATOR = accelerator()
 #: state register that stands for no state, the component may break its promise or never recover.
 CASES = {
     "queue": Case(QueueParameters(3, 3).create, {"o": 2}, {"i": 1}, depth=16, method="bounded"),
+    "skid buffer": Case(SkidBufferParameters(3).create, {"o": 1}, {"i": 1}, depth=6),
+    # A soft reset takes offers back on purpose; tests/sim/test_axi.py gives it.
+    "axi frames": Case(
+        FrameInputParameters(2, 3, 3).create,
+        {"o": 1},
+        {"i": 1},
+        depth=14,
+        method="bounded",
+        environment=unflushed,
+    ),
+    "axi results": Case(ResultOutputParameters(3, 3).create, {"o": 2}, {"i": 4}, depth=16, method="bounded"),
+    "axi lite": Case(
+        AxiLiteParameters(3, (1,)).create, {"b": 3, "r": 3}, {"aw": 3, "w": 3, "ar": 3}, depth=14, method="bounded"
+    ),
     "widener": Case(WidenerParameters(5, 1, 1, 2).create, {"o": 2}, {"i": 0}, depth=6),
     "widener by 3": Case(WidenerParameters(7, 2, 1, 3).create, {"o": 4}, {"i": 0}, depth=8, cover_depth=12),
     "narrower": Case(NarrowerParameters(5, 1, 4, 2).create, {"o": 1}, {"i": 1}, depth=6),
