@@ -30,8 +30,8 @@ def shared(elaborate: Callable[[Any, Any], Elaboratable]) -> Callable[[Any, Any]
 
     @wraps(elaborate)
     def elaborate_once(self, platform):
-        if isinstance(platform, ModuleLibrary):
-            return platform.place(self, elaborate)
+        if (place := getattr(platform, "place", None)) is not None:
+            return place(self, elaborate)
         return elaborate(self, platform)
 
     return elaborate_once
@@ -67,8 +67,13 @@ class ModuleLibrary:
         """Parameters of each shared module by its name."""
         return {name: parameters for (_, parameters), name in self._names.items()}
 
-    def place(self, component: Any, elaborate: Callable[[Any, Any], Elaboratable]) -> Elaboratable:
-        """Return what stands for a component in the design that contains it: an instance of its module."""
+    def place(
+        self, component: Any, elaborate: Callable[[Any, Any], Elaboratable], restart: Value | None = None
+    ) -> Elaboratable:
+        """Return what stands for a component in the design that contains it: an instance of its module.
+
+        With `restart`, that resets the module too.
+        """
         if component is self._open:
             return elaborate(component, self)
         key = type(component), component.parameters
@@ -80,7 +85,8 @@ class ModuleLibrary:
         ports: list[tuple[str, str, Value]] = []
         for path, member, value in component.signature.flatten(component):
             ports.append(("i" if member.flow is In else "o", "__".join(map(str, path)), Value.cast(value)))
-        ports += [("i", "clk", ClockSignal()), ("i", "rst", ResetSignal())]
+        reset = ResetSignal() if restart is None else ResetSignal() | restart
+        ports += [("i", "clk", ClockSignal()), ("i", "rst", reset)]
         # Modules without registers have no clock.
         return Instance(name, *(port for port in ports if port[1] in self._ports[key]))
 

@@ -53,6 +53,9 @@ class RequestType(enum.IntEnum):
     INFER = 0x02
     #: Of devices whose weights are loaded; to others an unknown type.
     LOAD = 0x03
+    #: Of devices whose network can be replaced while they run, as the next one; to others unknown types.
+    RELOAD = 0x04
+    ID = 0x05
 
 
 class Status(enum.IntEnum):
@@ -62,6 +65,9 @@ class Status(enum.IntEnum):
     BAD_LENGTH = 1
     UNKNOWN_TYPE = 2
     BAD_CODE = 3
+    #: Of reload requests: another build's image, or a damaged one; a chunk that is not the next one.
+    BAD_IMAGE = 4
+    BAD_ORDER = 5
 
 
 def packet_layout() -> data.StructLayout:

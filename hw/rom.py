@@ -111,6 +111,9 @@ class Rom(wiring.Component):
         super().__init__({"address": In(parameters.address_width), "data": Out(parameters.width)})
 
     def elaborate(self, platform):
+        # Where tables can be replaced while the design runs, something else stands for them: see `ReloadBus`.
+        if (table := getattr(platform, "table", None)) is not None:
+            return table(self)
         p = self.parameters
         m = Module()
         memory = Memory(shape=unsigned(p.width), depth=p.depth, init=p.words, attrs=p.attributes)
