@@ -22,6 +22,7 @@ COMMANDS = (
     "export",
     "evaluate",
     "plan",
+    "explore",
     "generate",
     "images",
     "simulate",

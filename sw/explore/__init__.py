@@ -1,0 +1,1 @@
+"""Exploration: training recipes x plans x devices x routing seeds, every result kept."""
