@@ -130,7 +130,7 @@ def run_entry(
 
     from signfold.sw.train.checkpoint import exists, read_checkpoint
     from signfold.sw.train.loop import train
-    from signfold.sw.train.saved import load_best
+    from signfold.sw.train.saved import measure_best
 
     task = TASKS[task_name]
     options = options_of(task, ENTRIES[name], seed, epochs)
@@ -147,10 +147,7 @@ def run_entry(
     except (SignfoldError, ValueError) as error:
         return result | {"failed": str(error)}
     torch.set_num_threads(1)
-    model, _ = load_best(run)
-    pictures, labels = dataset.split("test")
-    right, _ = model.measure(torch.from_numpy(pictures.copy()), torch.from_numpy(labels))
-    result["float"] = right / len(labels)
+    result["float"] = measure_best(run, dataset, "test")
     try:
         network = compile_run(run, sample=0, data_dir=data_dir).network
     except CompileError as error:

@@ -32,7 +32,7 @@ class DaskPool(AbstractContextManager):
     ----------
     workers : int, optional
         Processes of a local cluster, one step each at a time; the number of cores by default; 0: a thread of this
-        process. A local cluster listens on the loopback interface alone, and has no dashboard.
+        process. A local cluster listens on the loopback interface alone.
     scheduler : str, optional
         Address of a scheduler instead, such as `tcp://host:8786`. Its workers need this version of Signfold and the
         extras of the steps that they run; no folder is shared.
@@ -65,7 +65,7 @@ class DaskPool(AbstractContextManager):
                 threads_per_worker=1,
                 processes=workers != 0,
                 host="127.0.0.1" if workers != 0 else None,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0" if workers != 0 else None,
                 worker_dashboard_address=None,
                 memory_limit=0,
                 local_directory=self._scratch.name,

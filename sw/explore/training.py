@@ -83,17 +83,13 @@ def compile_step(arguments: Mapping[str, Any], setting: Mapping[str, Any], input
         The network; `content_hash`, `validation_integer`, `test_integer` and `test_float`. The test set is read here,
         once a network, after validation has chosen its epoch.
     """
-    import torch
-
-    from signfold.sw.train.saved import load_best
+    from signfold.sw.train.saved import measure_best
 
     with TemporaryDirectory(prefix="signfold-") as folder:
         run = Path(folder) / "run"
         _unpack(inputs, run)
         dataset = load(read_checkpoint(run).dataset, setting.get("data_dir"))
-        pictures, labels = dataset.split("test")
-        model, _ = load_best(run)
-        right, _ = model.measure(torch.from_numpy(pictures.copy()), torch.from_numpy(labels))
+        trained = measure_best(run, dataset, "test")
         compiled = compile_run(run, sample=0, real_weights=arguments["real_weights"], data_dir=setting.get("data_dir"))
         path = Path(folder) / NETWORK
         compiled.network.save(path)
@@ -102,7 +98,7 @@ def compile_step(arguments: Mapping[str, Any], setting: Mapping[str, Any], input
     result = {
         "content_hash": network.content_hash,
         "validation_integer": measure(network, *frames_for(network, dataset, "validation")).fraction,
-        "test_float": right / len(labels),
+        "test_float": trained,
         "test_integer": measure(network, *frames_for(network, dataset, "test")).fraction,
     }
     return Outcome(result, files)

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import torch
 
+from signfold.sw.data import Dataset
 from signfold.sw.errors import CheckpointError
 from signfold.sw.train.checkpoint import Checkpoint, read_best, read_checkpoint
 from signfold.sw.train.method import Method
 from signfold.sw.train.models import BinaryNet
 
-__all__ = ["best_tensors", "load_best"]
+__all__ = ["best_tensors", "load_best", "measure_best"]
 
 
 def best_tensors(run: Path) -> dict[str, torch.Tensor]:
@@ -71,3 +72,33 @@ def load_best(
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{run}: the model does not fit its description: {error}") from error
     return model.eval(), checkpoint
+
+
+def measure_best(run: Path, dataset: Dataset, part: str) -> float:
+    """Return the accuracy of a run's best model, in floats.
+
+    Parameters
+    ----------
+    run : pathlib.Path
+        Run folder.
+    dataset : Dataset
+        Its data.
+    part : str
+        One of `data.SPLITS`.
+
+    Returns
+    -------
+    float
+        Share of the part's pictures whose class is right.
+
+    Raises
+    ------
+    CheckpointError
+        As `load_best`.
+    DataError
+        The part cannot be read.
+    """
+    model, _ = load_best(run)
+    pictures, labels = dataset.split(part)
+    right, _ = model.measure(torch.from_numpy(pictures.copy()), torch.from_numpy(labels))
+    return right / len(labels)
