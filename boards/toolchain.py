@@ -31,6 +31,8 @@ class Step:
         Arguments, paths relative to the folder of the build.
     log : str
         File for what the program prints.
+    remedy : str
+        What to do where the program is missing.
     """
 
     title: str
@@ -38,6 +40,7 @@ class Step:
     program: str
     arguments: tuple[str, ...]
     log: str
+    remedy: str = "install signfold[boards]"
 
     def find(self) -> str:
         """Return the program's path.
@@ -52,7 +55,7 @@ class Step:
         path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)])
         found = shutil.which(name, path=path)
         if found is None:
-            raise ToolError(f"{name} is missing: install signfold[boards], or name it in {self.variable}")
+            raise ToolError(f"{name} is missing: {self.remedy}, or name it in {self.variable}")
         return found
 
 

@@ -45,7 +45,8 @@ class BoardTop(Elaboratable):
         clock, running = self.board.add_clock(m, platform, self.pll)
         m.domains.sync = ClockDomain("sync")
         m.d.comb += ClockSignal("sync").eq(clock)
-        if self.pll is not None:
+        # Vivado derives the clock behind its PLL by itself; place and route for Gowin takes the frequency as an option.
+        if self.pll is not None and self.board.family in ("ice40", "ecp5"):
             platform.add_clock_constraint(clock, self.frequency)
 
         m.submodules.button = button = io.Buffer("i", platform.request(self.board.reset_button, 0, dir="-"))

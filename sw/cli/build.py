@@ -22,7 +22,9 @@ __all__ = ["build"]
 
 def build(
     network: Annotated[str, typer.Argument(metavar="NETWORK", help="network file, or name of a shipped network")],
-    board: Annotated[str, typer.Option(help="board: icebreaker, ulx3s-85f")],
+    board: Annotated[
+        str, typer.Option(help="board: icebreaker, ulx3s-85f, tang-nano-9k, arty-a7, arty-z7-20, de10-nano")
+    ],
     out: Annotated[Path | None, typer.Option(help="output folder", show_default="build/NETWORK-BOARD")] = None,
     plan: Annotated[Path | None, typer.Option(help="plan file", show_default="a small design that keeps up")] = None,
     clock_mhz: Annotated[
@@ -33,23 +35,36 @@ def build(
     patchable: Annotated[
         bool, typer.Option("--patchable", help="every table in block RAM, so that `signfold patch` can replace them")
     ] = False,
+    reloadable: Annotated[
+        bool, typer.Option("--reloadable", help="tables that `signfold load` replaces while the device runs")
+    ] = False,
     check_netlist: Annotated[
         int,
         typer.Option(
             metavar="FRAMES", help="simulate the netlist after synthesis on so many random frames first", min=0
         ),
     ] = 0,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="only write the project, for boards of Vivado and Quartus")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the manifest as JSON")] = False,
 ) -> None:
     """Build a bitstream and check that it fits and meets timing.
 
     Beside the bitstream the output folder gets build.json, with use of the FPGA, clock, latency and checksums. A design
-    that does not fit or is too slow gives no bitstream, and says what would help.
+    that does not fit or is too slow gives no bitstream, and says what would help. For boards of Vivado and Quartus the
+    folder gets the whole project, which those tools then build, here or on another machine.
     """
     boards = _boards()
     target = boards.find_board(board)
     loaded = zoo.load(network)
     folder = out or Path("build") / f"{Path(network).stem}-{board}"
+    if prepare or target.family in boards.VENDORS:
+        if patchable or check_netlist:
+            raise typer.BadParameter("--patchable and --check-netlist are for boards that open tools build")
+        chosen = None if plan is None else Plan.load(plan)
+        _project(loaded, target, folder, chosen, clock_mhz, baud, prepare=prepare, as_json=as_json)
+        return
     check = _netlist_check(loaded, target, folder, check_netlist) if check_netlist else None
     with console.status("gateware") as status:
 
@@ -67,6 +82,7 @@ def build(
             baud=baud,
             seed=seed,
             patchable=patchable,
+            reloadable=reloadable,
             check=check,
             on_step=on_step,
         )
@@ -78,6 +94,43 @@ def build(
         as_json=as_json,
         render=lambda output: _render(output, manifest, target.title, bitstream, command),
     )
+
+
+def _project(
+    network: Network,
+    target: Any,
+    folder: Path,
+    plan: Plan | None,
+    clock_mhz: float | None,
+    baud: int,
+    *,
+    prepare: bool,
+    as_json: bool,
+) -> None:
+    """Write a project for a vendor's tool, and build it unless it is only to be prepared."""
+    from signfold.boards import project
+
+    if not prepare:
+        # Before anything is written: who has no such tool wants to know what to do instead.
+        project.tool(target).find()
+    with console.status("gateware") as status:
+        manifest = project.write_project(network, target, folder, plan=plan, clock_mhz=clock_mhz, baud=baud)
+        bitstream = None if prepare else project.build_project(target, folder, on_step=status.update)
+    manifest["bitstream"] = None if bitstream is None else str(bitstream)
+    where = folder / project.PROJECT
+    clock, interval = manifest["clock_mhz"], manifest["interval_cycles"]
+    lines = [
+        f"board         {target.title} ({target.device})",
+        f"project       {where}, {len(manifest['files'])} files for {manifest['tool']}",
+        f"clock         {clock:.2f} MHz",
+        f"interval      {interval} cycles, {manifest['frames_per_second']:.0f} frames a second",
+        f"serial port   {manifest['baud']} baud" + (f", {target.serial}" if target.serial else ""),
+    ]
+    if bitstream is None:
+        lines.append(f"build it with cd {where} && {manifest['command']}")
+    bitstream = bitstream or where / manifest["product"]
+    lines.append(f"load it with  {target.program.format(bitstream=bitstream)}")
+    emit(manifest, as_json=as_json, render=lambda output: print_lines(output, lines))
 
 
 def _boards() -> Any:

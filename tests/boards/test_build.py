@@ -227,7 +227,7 @@ def test_build_refuses(tmp_path, arguments, message):
 
 
 def test_unknown_board():
-    with pytest.raises(BuildError, match=r"^board must be one of icebreaker, ulx3s-85f, not 'arty'$"):
+    with pytest.raises(BuildError, match=r"^board must be one of icebreaker, ulx3s-85f, .*, de10-nano, not 'arty'$"):
         find_board("arty")
 
 
@@ -264,12 +264,12 @@ def test_fit_is_silent_about_designs_that_fit():
     check_fit("Info: \t  ICESTORM_LC:    5280/   5280   100%\nInfo:  DP16KD: 0/208 0%\n")
 
 
-@pytest.mark.parametrize("name", ("icebreaker", "ulx3s-85f"))
+@pytest.mark.parametrize("name", ("icebreaker", "ulx3s-85f", "tang-nano-9k"))
 @pytest.mark.parametrize("clock", (None, 60))
 def test_inputs_of_the_tools_are_the_same_every_time(tmp_path, monkeypatch, name, clock):
     """Two folders, and the same bytes: Verilog, RTLIL, constraints, script; the clock constrained as asked."""
     board = find_board(name)
-    for variable in ("YOSYS", "NEXTPNR_ICE40", "ICEPACK", "NEXTPNR_ECP5", "ECPPACK"):
+    for variable in ("YOSYS", "NEXTPNR_ICE40", "ICEPACK", "NEXTPNR_ECP5", "ECPPACK", "NEXTPNR_HIMBAECHEL", "GOWIN_PACK"):
         monkeypatch.setenv(variable, "true")
     texts = []
     for folder in (tmp_path / "a", tmp_path / "b" / "c"):
@@ -278,9 +278,13 @@ def test_inputs_of_the_tools_are_the_same_every_time(tmp_path, monkeypatch, name
         work = folder / "work"
         texts.append({p.name: p.read_text() for p in work.iterdir() if p.suffix != ".log"})
     assert texts[0] == texts[1]
+    assert str(tmp_path) not in "".join(texts[0].values())
+    assert NETLIST in texts[0]["top.ys"]
+    if board.family == "gowin":
+        # The frequency is an option of place and route.
+        assert 'IO_LOC "uart_0__rx__io" 18;' in texts[0]["top.cst"]
+        return
     constraints = texts[0]["top.pcf" if board.family == "ice40" else "top.lpf"]
     frequency = clock or board.reference // 1_000_000
     wanted = rf"set_frequency \S+ {frequency}\.0" if board.family == "ice40" else rf"{frequency}000000\.0 HZ"
     assert re.search(wanted, constraints)
-    assert str(tmp_path) not in "".join(texts[0].values())
-    assert NETLIST in texts[0]["top.ys"]
