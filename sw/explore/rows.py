@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from signfold.sw.errors import StudyError
 from signfold.sw.explore.pareto import front
@@ -159,9 +159,9 @@ def _finished(row: Row, known: Mapping[str, Any], device: Any) -> Row:
 
 
 _NAMES = {each.name for each in fields(Row)}
-_TYPES = {each.name: str(each.type).removesuffix(" | None") for each in fields(Row)}
-_OPTIONAL = {each.name for each in fields(Row) if str(each.type).endswith("None")}
-_READ = {"str": str, "int": int, "float": float, "bool": lambda text: {"yes": True, "no": False}[text]}
+#: Type of each column; with another one, None, where it may be empty.
+_TYPES = {each.name: get_args(each.type) or (each.type,) for each in fields(Row)}
+_READ = {str: str, int: int, float: float, bool: lambda text: {"yes": True, "no": False}[text]}
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
@@ -199,4 +199,5 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def _value(name: str, text: str) -> Any:
-    return None if text == "" and name in _OPTIONAL else _READ[_TYPES[name]](text)
+    kind, *empty = _TYPES[name]
+    return None if text == "" and empty else _READ[kind](text)

@@ -177,10 +177,12 @@ def _plan(entry: Any, folder: Path) -> PlanChoice:
     styles = entry.get("styles", list(STYLES))
     if not isinstance(styles, list) or not styles or any(style not in STYLES for style in styles):
         raise StudyError(f"plans: styles must be some of {', '.join(STYLES)}, not {styles!r}")
-    found: dict[str, Any] = {"name": f"{value:,} {key}", key: value}
-    if key == "fastest":
+    found: dict[str, Any] = {key: value}
+    if key in _NUMBERS:
+        found["name"] = f"{value:,} {key}"
+    elif key == "fastest":
         found = {"name": "fastest", "fastest": True}
-    if key == "file":
+    else:
         try:
             found = {"name": Path(str(value)).stem, "text": Plan.load(folder / str(value)).to_toml()}
         except PlanError as error:
