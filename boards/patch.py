@@ -7,6 +7,7 @@ from typing import Any
 
 from signfold.boards.build import MANIFEST, find_board
 from signfold.boards.patchable import open_bitstream, read_table, write_table
+from signfold.sw.design_folder import manifest_plan
 from signfold.sw.errors import ImageError, PlanError
 from signfold.sw.files import write_whole
 from signfold.sw.hosted import HostedDesign, generate_hosted
@@ -14,7 +15,7 @@ from signfold.sw.images import IMAGE_MAP, describe
 from signfold.sw.lower import lower
 from signfold.sw.memfile import crc32
 from signfold.sw.network import Network
-from signfold.sw.plan import LayerPlan, Plan
+from signfold.sw.plan import Plan
 from signfold.sw.sidecar import LOAD_FILE
 from signfold.sw.structure import structure, structure_hash
 
@@ -123,7 +124,7 @@ def patch(bitstream: Path, network: Network, out: Path, *, sidecar: Path | None 
         If the bitstream is not the manifest's, was not built patchable, or the network is not of its shape.
     """
     manifest, data = read_manifest(bitstream, sidecar)
-    plan = _plan(manifest)
+    plan = manifest_plan(manifest)
     if "patch" not in manifest:
         raise ImageError(f"bitstream {str(bitstream)!r} was built without --patchable: {_elsewhere(network, plan)}")
     read_bitstream(bitstream, sidecar)
@@ -172,14 +173,6 @@ def patch(bitstream: Path, network: Network, out: Path, *, sidecar: Path | None 
     write_whole(out / result["bitstream"]["file"], patched)
     write_whole(out / MANIFEST, (json.dumps(result, indent=2) + "\n").encode())
     return result
-
-
-def _plan(manifest: dict[str, Any]) -> Plan:
-    try:
-        content = manifest["plan"]
-        return Plan(tuple(LayerPlan(**layer) for layer in content["layers"]), content["lanes"], content["fabric"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ImageError(f"manifest: its plan must be one of this release: {error}") from None
 
 
 def _elsewhere(network: Network, plan: Plan) -> str:

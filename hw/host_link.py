@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from signfold.hw.check import check_integer
 from signfold.hw.cobs import CobsDecoderParameters, CobsEncoderParameters
 from signfold.hw.gearbox import gearboxes
-from signfold.hw.packet import CRC_BYTES, HEADER_BYTES, Geometry, packet_layout
+from signfold.hw.packet import CRC_BYTES, HEADER_BYTES, Geometry, RequestType, Status, packet_layout
 from signfold.hw.packet_buffer import PacketBufferParameters
 from signfold.hw.packet_crc import CrcAppenderParameters, CrcCheckerParameters
 from signfold.hw.packet_request import RequestParserParameters
@@ -37,6 +37,8 @@ class HostLinkParameters:
         Bytes of a chunk of weights, where the accelerator has weights to load; else 0.
     table : bool
         Keep what an identify request returns in a ROM; see `ResponseBuilderParameters`.
+    hashes : bytes
+        Of accelerators whose network can be replaced while they run, with `chunk` and `table`: those of plan and build.
 
     Raises
     ------
@@ -49,6 +51,7 @@ class HostLinkParameters:
     divisor: int
     chunk: int = 0
     table: bool = False
+    hashes: bytes = b""
 
     def __post_init__(self):
         check_integer("lanes", self.lanes, minimum=1)
@@ -70,14 +73,20 @@ class HostLinkParameters:
     @property
     def parser(self) -> RequestParserParameters:
         """Parser of requests."""
-        return RequestParserParameters(self.geometry.elements, self.geometry.bits, self.buffer.layout(), self.chunk)
+        g = self.geometry
+        return RequestParserParameters(g.elements, g.bits, self.buffer.layout(), self.chunk, bool(self.hashes))
 
     @property
     def builder(self) -> ResponseBuilderParameters:
         """Builder of responses."""
-        return ResponseBuilderParameters(self.geometry, self.table)
+        return ResponseBuilderParameters(self.geometry, self.table, self.hashes)
 
-    def compute(self, line: bytes, infer: Callable[[list[int]], tuple[list[int], int]]) -> bytes:
+    def compute(
+        self,
+        line: bytes,
+        infer: Callable[[list[int]], tuple[list[int], int]],
+        reload: Callable[[bytes], tuple[Status, bytes | None]] | None = None,
+    ) -> bytes:
         """Return all bytes that the link sends for all bytes that it receives.
 
         Parameters
@@ -86,7 +95,11 @@ class HostLinkParameters:
             Received bytes, from a host that keeps to the window.
         infer : callable
             Gives the scores and the class of a frame of codes.
+        reload : callable, optional
+            Takes the payload of a reload request; gives its status and, where another network is in force then, what
+            the device tells of itself.
         """
+        told = self.builder.told
         packets = CobsDecoderParameters().compute(line)
         checked = [(packet, bad or CrcCheckerParameters().compute(packet)) for packet, bad in packets]
         sent = b""
@@ -95,8 +108,11 @@ class HostLinkParameters:
             if parsed is None:
                 continue
             answer, codes = parsed
+            if answer[0] == RequestType.RELOAD and answer[2] == Status.OK:
+                status, new = reload(packet[HEADER_BYTES:])
+                answer, told = (*answer[:2], status), told if new is None else new
             result = () if codes is None else infer(codes)
-            response = CrcAppenderParameters().compute(self.builder.compute(answer, *result))
+            response = CrcAppenderParameters().compute(self.builder.compute(answer, *result, told=told))
             sent += CobsEncoderParameters().compute(response)
         return sent
 
@@ -129,6 +145,10 @@ class HostLink(wiring.Component):
         Results, from the accelerator's output: one packet for each frame, in order.
     w : Out(stream of packet_layout()), where the accelerator has weights to load
         Chunks of weights.
+    s : In(stream of 8 bits), where the network can be replaced
+        A `Status` for every chunk.
+    quiet : Out(1), where the network can be replaced
+        Nothing is being answered, and no frame is computed: what the device tells of itself may change.
     """
 
     def __init__(self, parameters: HostLinkParameters):
@@ -142,6 +162,8 @@ class HostLink(wiring.Component):
         }
         if parameters.chunk:
             members["w"] = Out(stream.Signature(packet_layout()))
+        if parameters.hashes:
+            members |= {"s": In(stream.Signature(unsigned(8))), "quiet": Out(1)}
         super().__init__(members)
 
     def elaborate(self, platform):
@@ -170,6 +192,10 @@ class HostLink(wiring.Component):
         connect(m, codes, flipped(self.o))
         if p.chunk:
             connect(m, parser.w, flipped(self.w))
+        if p.hashes:
+            connect(m, flipped(self.s), parser.statuses)
+            # An answer is taken by whoever answers nothing; while a status is waited for no other one follows.
+            m.d.comb += self.quiet.eq(builder.answers.ready)
         connect(m, parser.answers, builder.answers)
         connect(m, flipped(self.i), builder.results)
         connect(m, builder.o, appender.i)

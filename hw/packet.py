@@ -18,7 +18,9 @@ __all__ = [
     "HEADER_BYTES",
     "PROTOCOL_VERSION",
     "RESPONSE_FLAG",
+    "HASH_BYTES",
     "Geometry",
+    "Hashes",
     "RequestType",
     "Status",
     "checked_layout",
@@ -43,7 +45,8 @@ HEADER_BYTES = 2
 #: Set in the type of a response.
 RESPONSE_FLAG = 0x80
 
-_IDENTITY_BYTES = 16
+#: Bytes by which a device names its network, its plan and its build: the first ones of a SHA-256.
+HASH_BYTES = 16
 
 
 class RequestType(enum.IntEnum):
@@ -120,8 +123,8 @@ class Geometry:
     def __post_init__(self):
         if not isinstance(self.identity, bytes):
             raise TypeError(f"identity must be bytes, not {self.identity!r}")
-        if len(self.identity) != _IDENTITY_BYTES:
-            raise ValueError(f"identity must be {_IDENTITY_BYTES} bytes, not {self.identity!r}")
+        if len(self.identity) != HASH_BYTES:
+            raise ValueError(f"identity must be {HASH_BYTES} bytes, not {self.identity!r}")
         check_integer("elements", self.elements, minimum=1, maximum=65535)
         check_integer("bits", self.bits, minimum=1, maximum=8)
         check_integer("classes", self.classes, minimum=1, maximum=65535)
@@ -168,8 +171,8 @@ class Geometry:
         """
         if len(payload) < 1 or payload[0] != PROTOCOL_VERSION:
             raise ValueError(f"protocol version must be {PROTOCOL_VERSION}, not {payload[:1].hex() or 'absent'!r}")
-        if len(payload) != 8 + _IDENTITY_BYTES:
-            raise ValueError(f"identify response must hold {8 + _IDENTITY_BYTES} bytes, not {len(payload)!r}")
+        if len(payload) != 8 + HASH_BYTES:
+            raise ValueError(f"identify response must hold {8 + HASH_BYTES} bytes, not {len(payload)!r}")
         return cls(
             identity=payload[8:],
             elements=int.from_bytes(payload[2:4], "little"),
@@ -178,3 +181,45 @@ class Geometry:
             score_width=payload[7],
             window=payload[1],
         )
+
+
+@dataclass(frozen=True)
+class Hashes:
+    """What a device runs: the answer to an id request.
+
+    Parameters
+    ----------
+    network : bytes
+        First 16 bytes of the network's content hash, as in `Geometry`.
+    plan : bytes
+        First 16 bytes of the plan's hash.
+    build : bytes
+        First 16 bytes of the hash of all of the design but the contents of tables.
+
+    Raises
+    ------
+    ValueError
+        If one is not 16 bytes.
+    """
+
+    network: bytes
+    plan: bytes
+    build: bytes
+
+    def __post_init__(self):
+        for name in ("network", "plan", "build"):
+            if len(getattr(self, name)) != HASH_BYTES:
+                raise ValueError(f"hash of {name} must be {HASH_BYTES} bytes, not {getattr(self, name)!r}")
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "Hashes":
+        """Return the hashes in the payload of an id response.
+
+        Raises
+        ------
+        ValueError
+            If it has another length.
+        """
+        if len(payload) != 3 * HASH_BYTES:
+            raise ValueError(f"id response must hold {3 * HASH_BYTES} bytes, not {len(payload)!r}")
+        return cls(*(payload[at : at + HASH_BYTES] for at in range(0, 3 * HASH_BYTES, HASH_BYTES)))

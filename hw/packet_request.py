@@ -1,8 +1,10 @@
 """Requests: checks their form, feeds frames of codes to the accelerator and passes on what is to be answered."""
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -27,6 +29,9 @@ class RequestParserParameters:
         Payload of the packets: `data`, `last` and the packet's `length`.
     chunk : int
         Bytes of a load request's payload; 0 where there is nothing to load, and no such request.
+    reload : bool
+        What there is to load may be loaded at any time, by reload requests, and who takes it says how that went. There
+        are id requests too.
 
     Raises
     ------
@@ -38,11 +43,17 @@ class RequestParserParameters:
     bits: int
     layout: data.StructLayout
     chunk: int = 0
+    reload: bool = False
 
     def __post_init__(self):
         check_integer("chunk", self.chunk, minimum=0, maximum=65535)
         check_integer("elements", self.elements, minimum=1, maximum=65535)
         check_integer("bits", self.bits, minimum=1, maximum=8)
+
+    @property
+    def loading(self) -> RequestType:
+        """Type of requests that load."""
+        return RequestType.RELOAD if self.reload else RequestType.LOAD
 
     def compute(self, packet: bytes) -> tuple[tuple[int, int, Status], list[int] | None] | None:
         """Return what becomes of a request packet.
@@ -51,8 +62,8 @@ class RequestParserParameters:
         -------
         tuple or None
             Type, sequence number and status of the answer, and the codes that go to the accelerator or None. None
-            for a packet too short to be answered. (The chunk of a load request changes what the accelerator computes,
-            and is not followed here.)
+            for a packet too short to be answered. (The chunk of a load or reload request changes what the accelerator
+            computes, and is not followed here.)
         """
         if len(packet) < HEADER_BYTES:
             return None
@@ -60,7 +71,9 @@ class RequestParserParameters:
         payload = packet[HEADER_BYTES:]
         lengths = {RequestType.IDENTIFY: 0, RequestType.INFER: self.elements}
         if self.chunk:
-            lengths[RequestType.LOAD] = self.chunk
+            lengths[self.loading] = self.chunk
+        if self.reload:
+            lengths[RequestType.ID] = 0
         if kind not in lengths:
             return (kind, seq, Status.UNKNOWN_TYPE), None
         if len(payload) != lengths[kind]:
@@ -99,7 +112,9 @@ class RequestParser(wiring.Component):
     answers : Out(stream of header_layout())
         What to answer.
     w : Out(stream of packet_layout()), where there is something to load
-        Payloads of load requests.
+        Payloads of load or reload requests.
+    statuses : In(stream of 8 bits), where loading is by reload requests
+        A `Status` for each of those payloads, which is the answer's.
     """
 
     def __init__(self, parameters: RequestParserParameters):
@@ -111,6 +126,8 @@ class RequestParser(wiring.Component):
         }
         if parameters.chunk:
             members["w"] = Out(stream.Signature(packet_layout()))
+        if parameters.reload:
+            members["statuses"] = In(stream.Signature(unsigned(8)))
         super().__init__(members)
 
     def elaborate(self, platform):
@@ -125,18 +142,21 @@ class RequestParser(wiring.Component):
         if p.chunk:
             length = Mux(load, HEADER_BYTES + p.chunk, length)
             m.d.comb += [
-                load.eq(header.type == RequestType.LOAD),
+                load.eq(header.type == p.loading),
                 self.w.payload.data.eq(self.i.payload.data),
                 self.w.payload.last.eq(self.i.payload.last),
             ]
+        identities = [header.type == RequestType.IDENTIFY] + [header.type == RequestType.ID] * p.reload
         m.d.comb += [
             self.answers.payload.eq(header),
             infer.eq(header.type == RequestType.INFER),
-            identify.eq(header.type == RequestType.IDENTIFY),
+            identify.eq(reduce(or_, identities)),
             length_ok.eq(self.i.payload.length == length),
             self.o.payload.codes[0].eq(self.i.payload.data),
             self.o.payload.last.eq(self.i.payload.last),
         ]
+        # The first statuses of all, in two bits.
+        ok, bad_length, unknown = (Const(status, 2) for status in (Status.OK, Status.BAD_LENGTH, Status.UNKNOWN_TYPE))
         with m.FSM():
             with m.State("TYPE"):
                 m.d.comb += self.i.ready.eq(1)
@@ -148,9 +168,7 @@ class RequestParser(wiring.Component):
                 m.d.comb += self.i.ready.eq(1)
                 m.d.sync += [
                     header.seq.eq(self.i.payload.data),
-                    header.status.eq(
-                        Mux(infer | identify | load, Mux(length_ok, Status.OK, Status.BAD_LENGTH), Status.UNKNOWN_TYPE)
-                    ),
+                    header.status.eq(Mux(infer | identify | load, Mux(length_ok, ok, bad_length), unknown)),
                 ]
                 with m.If(self.i.valid):
                     with m.If(self.i.payload.last):
@@ -172,6 +190,12 @@ class RequestParser(wiring.Component):
                 with m.State("CHUNK"):
                     m.d.comb += [self.w.valid.eq(self.i.valid), self.i.ready.eq(self.w.ready)]
                     with m.If(self.i.valid & self.i.ready & self.i.payload.last):
+                        m.next = "STATUS" if p.reload else "ANSWER"
+            if p.reload:
+                with m.State("STATUS"):
+                    m.d.comb += self.statuses.ready.eq(1)
+                    m.d.sync += header.status.eq(self.statuses.payload)
+                    with m.If(self.statuses.valid):
                         m.next = "ANSWER"
             with m.State("SKIP"):
                 m.d.comb += self.i.ready.eq(1)

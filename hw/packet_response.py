@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Array, Const, Module, Signal, signed
+from amaranth.hdl import Array, Const, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from signfold.hw.packet import RESPONSE_FLAG, Geometry, RequestType, Status, header_layout, packet_layout
+from signfold.hw.packet import HASH_BYTES, RESPONSE_FLAG, Geometry, RequestType, Status, header_layout, packet_layout
 from signfold.hw.rom import RomParameters
 from signfold.hw.shapes import result_layout
 
@@ -23,17 +23,37 @@ class ResponseBuilderParameters:
         What an identify request returns, and the form of a result.
     table : bool
         Keep what an identify request returns in a ROM, `rom`, whose contents can be replaced; else it is logic.
+    hashes : bytes
+        What an id request returns beside the network's hash, that of the plan and that of the build; with `table`.
+        Empty where there are no such requests, and no reload requests either.
     """
 
     geometry: Geometry
     table: bool = False
+    hashes: bytes = b""
+
+    def __post_init__(self):
+        if self.hashes and (not self.table or len(self.hashes) != 2 * HASH_BYTES):
+            raise ValueError(f"hashes must be {2 * HASH_BYTES} bytes and in a table, not {self.hashes!r}")
+
+    @property
+    def told(self) -> bytes:
+        """What the device tells of itself: the geometry, which ends with the network's hash, then the other hashes."""
+        return self.geometry.pack() + self.hashes
 
     @property
     def rom(self) -> RomParameters | None:
-        """What an identify request returns, a byte a word; None where it is logic."""
-        return RomParameters("identity", 8, tuple(self.geometry.pack())) if self.table else None
+        """What the device tells of itself, a byte a word; None where it is logic."""
+        return RomParameters("identity", 8, tuple(self.told)) if self.table else None
 
-    def compute(self, answer: tuple[int, int, Status], scores: list[int] | None = None, best: int = 0) -> bytes:
+    def compute(
+        self,
+        answer: tuple[int, int, Status],
+        scores: list[int] | None = None,
+        best: int = 0,
+        *,
+        told: bytes | None = None,
+    ) -> bytes:
         """Return the response packet.
 
         Parameters
@@ -44,11 +64,16 @@ class ResponseBuilderParameters:
             The result's scores, for an infer request.
         best : int
             The result's class.
+        told : bytes
+            What the ROM holds by now.
         """
         kind, seq, status = answer
-        payload = b""
+        payload, told = b"", self.told if told is None else told
+        length = len(self.geometry.pack())
         if status == Status.OK and kind == RequestType.IDENTIFY:
-            payload = self.geometry.pack()
+            payload = told[:length]
+        elif status == Status.OK and kind == RequestType.ID:
+            payload = told[length - HASH_BYTES :]
         elif status == Status.OK and kind == RequestType.INFER:
             payload = b"".join(score.to_bytes(self.geometry.score_bytes, "little", signed=True) for score in scores)
             payload += best.to_bytes(self.geometry.class_bytes, "little")
@@ -100,8 +125,14 @@ class ResponseBuilder(wiring.Component):
         infer = Signal()
         load = Signal()
         good = Signal()
-        length, rom = len(g.pack()), self.parameters.rom
-        index = Signal(range(max(length, g.score_bytes, g.class_bytes)))
+        p, rom = self.parameters, self.parameters.rom
+        length = len(g.pack())
+        index = Signal(range(max(len(p.told), g.score_bytes, g.class_bytes)))
+        final = index == length - 1
+        if p.hashes:
+            names = Signal()
+            m.d.comb += names.eq(header.type == RequestType.ID)
+            final = index == Mux(names, len(p.told) - 1, length - 1)
         if rom is None:
             byte = Array(Const(byte, 8) for byte in g.pack())[index]
         else:
@@ -113,7 +144,7 @@ class ResponseBuilder(wiring.Component):
         best = Signal(8 * g.class_bytes)
         m.d.comb += [
             infer.eq(header.type == RequestType.INFER),
-            load.eq(header.type == RequestType.LOAD),
+            load.eq(header.type == (RequestType.RELOAD if p.hashes else RequestType.LOAD)),
             good.eq(header.status == Status.OK),
             score.eq(self.results.payload.score),
             best.eq(self.results.payload.best),
@@ -130,6 +161,9 @@ class ResponseBuilder(wiring.Component):
                     m.next = "SEQ"
             with m.State("SEQ"):
                 m.d.comb += [self.o.valid.eq(1), self.o.payload.data.eq(header.seq)]
+                if p.hashes:
+                    with m.If(names):
+                        m.d.sync += index.eq(length - HASH_BYTES)
                 with m.If(self.o.ready):
                     m.next = "STATUS"
             with m.State("STATUS"):
@@ -151,7 +185,7 @@ class ResponseBuilder(wiring.Component):
                 m.d.comb += [
                     self.o.valid.eq(1),
                     self.o.payload.data.eq(byte),
-                    self.o.payload.last.eq(index == length - 1),
+                    self.o.payload.last.eq(final),
                 ]
                 with m.If(self.o.ready):
                     m.d.sync += index.eq(index + 1)

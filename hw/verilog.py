@@ -11,6 +11,7 @@ from amaranth.hdl import Elaboratable
 from signfold.hw.block_rom import BLOCK_FAMILIES, BlockRomParameters
 from signfold.hw.canonical import canonical
 from signfold.hw.module_library import ModuleLibrary
+from signfold.hw.reload_bus import BankedTable
 from signfold.hw.rom import RomParameters
 
 __all__ = ["LINT_WAIVERS", "MEMORY_DIRECTORY_MACRO", "MEMORY_MACRO", "SYNTHESIS_MACRO", "convert"]
@@ -56,6 +57,7 @@ def convert(
     keep_wires: Sequence[str] = (),
     header: Sequence[str] = (),
     blocks: str | None = None,
+    banked: bool = False,
 ) -> str:
     """Convert a component to Verilog-2005.
 
@@ -79,6 +81,8 @@ def convert(
     blocks : str or None
         "any": every ROM asks synthesis for block RAM, whatever its size and style. "ice40", "ecp5": for synthesis every
         ROM is a `signfold.hw.block_rom` of that family.
+    banked : bool
+        Every ROM is a table of a `signfold.hw.reload_bus`, which holds its contents in bank 0; without `blocks`.
 
     Returns
     -------
@@ -91,6 +95,8 @@ def convert(
         If the text does not hold exactly the expected ROMs with the expected contents, or a header line is not
         printable ASCII, or `blocks` is no family.
     """
+    if banked and blocks is not None:
+        raise ValueError(f"blocks must be None for tables of two banks, not {blocks!r}")
     for line in header:
         if not line.isascii() or (line and not line.isprintable()) or line.endswith("\\"):
             raise ValueError(f"Header line must be printable ASCII without a backslash at its end, not {line!r}")
@@ -103,7 +109,7 @@ def convert(
         expected[rom.name] = rom
     library = ModuleLibrary(name)
     design = canonical(library.convert(component), keep_modules=expected.keys(), keep_wires=keep_wires)
-    lines = _replaceable_roms(_write_verilog(design), expected, in_blocks=blocks is not None)
+    lines = _replaceable_roms(_write_verilog(design), expected, in_blocks=blocks is not None, banked=banked)
     primitives = {}
     for module, parameters in library.modules.items():
         if hasattr(parameters, "primitives") and (mapped := parameters.primitives(module)):
@@ -178,7 +184,9 @@ def _block_roms(lines: Sequence[str], expected: dict[str, RomParameters], family
     return modules
 
 
-def _replaceable_roms(text: str, expected: dict[str, RomParameters], *, in_blocks: bool = False) -> list[str]:
+def _replaceable_roms(
+    text: str, expected: dict[str, RomParameters], *, in_blocks: bool = False, banked: bool = False
+) -> list[str]:
     """Give each ROM's initial block its alternative, and make sure that all ROMs are what they should be."""
     lines: list[str] = []
     pending = dict(expected)
@@ -216,10 +224,16 @@ def _replaceable_roms(text: str, expected: dict[str, RomParameters], *, in_block
                 if word == "  end":
                     break
                 block.append(word)
-            _check_words(rom, memory, width, depth, block)
+            if banked:
+                # What the other bank holds at first is undefined: it is written before it is read.
+                stored = BankedTable(rom)
+                size, block = (stored.width, stored.depth), block[: rom.depth]
+            else:
+                size = rom.width, rom.depth
+            _check_words(rom, memory, (width, depth), size, block)
             lines += [
                 f"`ifdef {MEMORY_MACRO}",
-                f'  initial $readmemh({{`{MEMORY_DIRECTORY_MACRO}, "{rom.name}.mem"}}, {memory}, 0, {depth - 1});',
+                f'  initial $readmemh({{`{MEMORY_DIRECTORY_MACRO}, "{rom.name}.mem"}}, {memory}, 0, {rom.depth - 1});',
                 "`else",
                 line,
                 *block,
@@ -247,10 +261,13 @@ def _with_primitives(lines: Sequence[str], primitives: Mapping[str, str]) -> Ite
             yield "`endif"
 
 
-def _check_words(rom: RomParameters, memory: str, width: int, depth: int, block: list[str]) -> None:
-    """Refuse a memory that differs from its parameters in size or contents."""
-    if (width, depth) != (rom.width, rom.depth):
-        raise ValueError(f"ROM {rom.name!r} must be {rom.depth} x {rom.width} bits, but is {depth} x {width}")
+def _check_words(
+    rom: RomParameters, memory: str, found: tuple[int, int], size: tuple[int, int], block: list[str]
+) -> None:
+    """Refuse a memory that differs from its parameters in size, width and depth, or contents."""
+    width, depth = found
+    if found != size:
+        raise ValueError(f"ROM {rom.name!r} must be {size[1]} x {size[0]} bits, but is {depth} x {width}")
     words = {}
     for line in block:
         match = _WORD.fullmatch(line)

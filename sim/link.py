@@ -3,6 +3,7 @@
 import json
 import struct
 import subprocess
+from math import ceil
 from pathlib import Path
 
 from signfold.sim.cells import cell_models
@@ -28,7 +29,14 @@ _DESCRIPTION = "device.json"
 _HARNESS = Path(__file__).with_name("link.cpp")
 
 
-def build_simulated_device(network: Network, folder: Path, plan: Plan | None = None, *, divisor: int = DIVISOR) -> None:
+def build_simulated_device(
+    network: Network,
+    folder: Path,
+    plan: Plan | None = None,
+    *,
+    divisor: int = DIVISOR,
+    reloadable: bool = False,
+) -> None:
     """Build a simulator of a network's accelerator with its serial line; nothing is done where it exists already.
 
     Parameters
@@ -41,17 +49,20 @@ def build_simulated_device(network: Network, folder: Path, plan: Plan | None = N
         Arrays; `default_plan` by default.
     divisor : int
         Clock cycles a bit of the serial line.
+    reloadable : bool
+        Let the host replace the network while the device runs; each simulation begins with `network`.
 
     Raises
     ------
     PlanError
-        If plan, network and protocol do not fit together.
+        If plan, network and protocol do not fit together, or `reloadable` is asked of weights that no image replaces.
     ToolError, BuildError
         If Verilator or a compiler is missing or fails.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    design = generate_hosted(network, default_plan(network) if plan is None else plan, divisor)
+    plan = default_plan(network) if plan is None else plan
+    design = generate_hosted(network, plan, divisor, reloadable=reloadable)
     verilog = folder / f"{TOP}.v"
     write_whole(verilog, design.verilog.encode())
     if design.parameters.config.loads:
@@ -133,7 +144,8 @@ class SimulatedLink(Link):
 
     def read(self, timeout: float) -> bytes:
         """Return the next byte that the device sends, or nothing after `timeout` simulated seconds."""
-        self._command("R", min(max(0, round(timeout * self.frequency)), 0xFFFFFFFF))
+        # Rounded up, so that a wait until some time ends no sooner.
+        self._command("R", min(max(0, ceil(timeout * self.frequency)), 0xFFFFFFFF))
         (count,) = struct.unpack("<I", self._answer(4))
         return self._answer(count)
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from signfold.hw.accelerator import AcceleratorConfig
+from signfold.hw.reloadable import ReloadableParameters
 from signfold.hw.verilog import convert
 from signfold.sw.axi import AXI_TOP, AXI_VERILOG, axi_description, axi_parameters, axi_verilog
 from signfold.sw.errors import ImageError
@@ -19,6 +21,7 @@ from signfold.sw.memfile import format_mem
 from signfold.sw.network import Network
 from signfold.sw.patchable import check_patchable
 from signfold.sw.plan import Plan
+from signfold.sw.reload import check_reloadable, named_design
 from signfold.sw.sidecar import LOAD_FILE, header, sidecar
 
 __all__ = ["BUILD_FOLDER", "CORE", "NETWORK", "PLAN", "SIDECAR", "TOP", "VERILOG", "WRAPPERS", "Artefacts", "generate"]
@@ -76,6 +79,7 @@ def generate(
     patchable: bool = False,
     wrapper: str | None = None,
     fusesoc: bool = False,
+    reloadable: bool = False,
 ) -> Artefacts:
     """Write an accelerator into a folder.
 
@@ -97,6 +101,9 @@ def generate(
         "axi": write `accelerator_axi.v` too, which puts the accelerator on AXI4-Stream and AXI4-Lite.
     fusesoc : bool
         Write `accelerator.core` too, the folder as a core of FuseSoC.
+    reloadable : bool
+        Give the accelerator a port through which its network is replaced while it runs; without `patchable` and
+        `wrapper`.
 
     Returns
     -------
@@ -106,9 +113,10 @@ def generate(
     Raises
     ------
     PlanError
-        If the plan does not fit the network or the wrapper, or `patchable` is asked of hardwired layers.
+        If the plan does not fit the network or the wrapper, or `patchable` or `reloadable` is asked of layers whose
+        weights are not in tables.
     ValueError
-        If there is no such wrapper.
+        If there is no such wrapper, or `reloadable` is asked with another form of the design.
     ImageError
         If the folder exists and holds anything that `generate` has not written.
     OSError
@@ -118,19 +126,33 @@ def generate(
         raise ValueError(f"wrapper must be None or one of {', '.join(WRAPPERS)}, not {wrapper!r}")
     folder = Path(out_dir)
     check_replaceable(folder, lambda: _written(folder), "generate", ImageError)
+    if reloadable and (patchable or wrapper is not None):
+        raise ValueError("reloadable must be asked without patchable and wrapper")
     if patchable:
         check_patchable(plan)
+    if reloadable:
+        check_reloadable(plan)
     config = lower(network, plan)
     image_map = describe(network, config)
-    blocks = "any" if patchable else None
-    text = convert(
-        config.create(),
-        name=TOP,
-        roms=config.roms,
-        keep_wires=_STREAM,
-        header=header(network, config),
-        blocks=blocks,
-    )
+
+    def verilog(parameters: AcceleratorConfig | ReloadableParameters) -> str:
+        return convert(
+            parameters.create(),
+            name=TOP,
+            roms=config.roms,
+            keep_wires=_STREAM,
+            header=header(network, config),
+            blocks="any" if patchable else None,
+            banked=reloadable,
+        )
+
+    replaceable = None
+    if reloadable:
+        replaceable, text = named_design(
+            lambda build: ReloadableParameters(config, build), verilog, lambda one: one.image.tables
+        )
+    else:
+        text = verilog(config)
     axi = axi_parameters(network, config, design=TOP) if wrapper == "axi" else None
     with temporary_beside(folder) as finished:
         (finished / VERILOG).write_bytes(text.encode())
@@ -154,7 +176,8 @@ def generate(
                 description=f"Accelerator of the network {network.content_hash}",
             )
             (finished / CORE).write_bytes(core.encode())
-        described = sidecar(network, plan, config, top=TOP, files=_checksums(finished))
+        files = _checksums(finished)
+        described = sidecar(network, plan, config, top=TOP, files=files, reloadable=replaceable)
         if patchable:
             described["patchable"] = True
         if axi is not None:

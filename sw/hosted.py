@@ -8,6 +8,7 @@ from signfold.sw.errors import PlanError
 from signfold.sw.lower import lower
 from signfold.sw.network import Network
 from signfold.sw.plan import Plan
+from signfold.sw.reload import check_reloadable, named_design, plan_hash
 
 __all__ = ["TOP", "HostedDesign", "generate_hosted", "identity"]
 
@@ -36,7 +37,9 @@ def identity(network: Network) -> bytes:
     return bytes.fromhex(network.content_hash)[:16]
 
 
-def generate_hosted(network: Network, plan: Plan, divisor: int, *, patchable: str | None = None) -> HostedDesign:
+def generate_hosted(
+    network: Network, plan: Plan, divisor: int, *, patchable: str | None = None, reloadable: bool = False
+) -> HostedDesign:
     """Convert an accelerator with a host link to Verilog; the same inputs give the same text.
 
     Parameters
@@ -50,17 +53,33 @@ def generate_hosted(network: Network, plan: Plan, divisor: int, *, patchable: st
     patchable : str or None
         Family of FPGAs, "ice40" or "ecp5", in whose block RAMs every table goes, also what the device tells of itself:
         nothing but their contents depends on the network then, unless `signfold.sw.structure` says so.
+    reloadable : bool
+        Let the host replace every table while the device runs; without `patchable`.
 
     Raises
     ------
     PlanError
-        If the plan does not fit the network, or the network does not fit the protocol of the link.
+        If the plan does not fit the network, the network does not fit the protocol of the link, or `reloadable` is
+        asked of weights that no image replaces.
     """
+    if reloadable:
+        check_reloadable(plan)
     config = lower(network, plan)
-    try:
-        parameters = HostedAcceleratorParameters(config, identity(network), divisor, table=patchable is not None)
-    except ValueError as error:
-        raise PlanError(f"the serial link cannot carry this network: {error}") from None
     header = ["", f"Network {network.content_hash}, served over a serial line of {divisor} cycles a bit"]
-    text = convert(parameters.create(), name=TOP, roms=parameters.roms, header=header, blocks=patchable)
-    return HostedDesign(parameters, text)
+
+    def parameters(hashes: tuple[bytes, bytes] | None) -> HostedAcceleratorParameters:
+        table = patchable is not None or reloadable
+        try:
+            return HostedAcceleratorParameters(config, identity(network), divisor, table=table, hashes=hashes)
+        except ValueError as error:
+            raise PlanError(f"the serial link cannot carry this network: {error}") from None
+
+    def text(design: HostedAcceleratorParameters) -> str:
+        roms = design.roms
+        return convert(design.create(), name=TOP, roms=roms, header=header, blocks=patchable, banked=reloadable)
+
+    if reloadable:
+        plan_bytes = plan_hash(plan)
+        return HostedDesign(*named_design(lambda build: parameters((plan_bytes, build)), text, lambda one: one.roms))
+    design = parameters(None)
+    return HostedDesign(design, text(design))

@@ -11,6 +11,7 @@ from signfold.hw.engine_core import EngineCore
 from signfold.hw.hardwired import HardwiredParameters
 from signfold.hw.lane_engine import LaneEngineParameters
 from signfold.hw.packet import packet_layout
+from signfold.hw.reloadable import ReloadableParameters
 from signfold.hw.shapes import beat_layout, result_layout
 from signfold.hw.shared_engine import SharedEngineParameters
 from signfold.hw.threshold_stage import ThresholdStageParameters
@@ -18,6 +19,7 @@ from signfold.hw.verilog import MEMORY_DIRECTORY_MACRO, MEMORY_MACRO
 from signfold.sw.layers import network_layers
 from signfold.sw.network import Network
 from signfold.sw.plan import LayerPlan, Plan
+from signfold.sw.reload import describe_image
 
 __all__ = ["LOAD_FILE", "SIDECAR_FORMAT", "SIDECAR_VERSION", "header", "sidecar"]
 
@@ -80,7 +82,13 @@ def _images(layer: EngineCore | HardwiredParameters) -> str:
 
 
 def sidecar(
-    network: Network, plan: Plan, config: AcceleratorConfig, *, top: str, files: dict[str, dict[str, Any]]
+    network: Network,
+    plan: Plan,
+    config: AcceleratorConfig,
+    *,
+    top: str,
+    files: dict[str, dict[str, Any]],
+    reloadable: ReloadableParameters | None = None,
 ) -> dict[str, Any]:
     """Return the contents of `accelerator.json`.
 
@@ -92,6 +100,8 @@ def sidecar(
         Name of the top module.
     files : dict
         Size and SHA-256 of the other files by name.
+    reloadable : ReloadableParameters or None
+        The accelerator, where its network can be replaced while it runs.
     """
     pixels, scores = config.pixels, config.scores
     return {
@@ -101,8 +111,8 @@ def sidecar(
         "content_hash": network.content_hash,
         "latency": config.latency,
         "interval": config.interval,
-        "settling": config.settling,
-        "ports": _ports(config),
+        "settling": config.settling if reloadable is None else reloadable.settling,
+        "ports": _ports(config) if reloadable is None else [*_ports(config), *_load_port(), *_status_port()],
         "input": {
             "shape": list(network.input.shape),
             # Axes of the shape, that of the slowest index first: images go position by position.
@@ -122,8 +132,10 @@ def sidecar(
             if config.loads
             else {}
         ),
+        **({} if reloadable is None else {"reload": describe_image(plan, reloadable.image)}),
         "plan": {"lanes": plan.lanes, "fabric": plan.fabric, "layers": [_layer_plan(layer) for layer in plan.layers]},
-        "taps": _taps(network, config),
+        # Monitors watch modules right inside the top, which a reloadable accelerator's stages are not.
+        "taps": _taps(network, config) if reloadable is None else [],
         "macros": {
             MEMORY_MACRO: "defined: ROMs are read from the .mem files",
             MEMORY_DIRECTORY_MACRO: 'string, put before the names of the .mem files; default "./"',
@@ -181,6 +193,15 @@ def _load_port() -> list[dict[str, Any]]:
         {"name": "w__payload", "direction": "input", "width": layout.size, "fields": members},
         {"name": "w__valid", "direction": "input", "width": 1},
         {"name": "w__ready", "direction": "output", "width": 1},
+    ]
+
+
+def _status_port() -> list[dict[str, Any]]:
+    """Describe the port that gives a status for each chunk."""
+    return [
+        {"name": "s__payload", "direction": "output", "width": 8, "meaning": "0 OK, 4 BAD_IMAGE, 5 BAD_ORDER"},
+        {"name": "s__valid", "direction": "output", "width": 1},
+        {"name": "s__ready", "direction": "input", "width": 1},
     ]
 
 

@@ -11,8 +11,8 @@ from signfold.sw.errors import SignfoldError
 
 __all__ = ["app", "main"]
 
-#: Commands in the order of the workflow; module `signfold.sw.cli.<name>` holds function `<name>`, but for `import`,
-#: which is a word of the language.
+#: Commands in the order of the workflow; module `signfold.sw.cli.<name>` holds function `<name>`, but for `import`
+#: and `id`, which are words of the language.
 COMMANDS = (
     "train",
     "mismatch",
@@ -29,6 +29,8 @@ COMMANDS = (
     "build",
     "patch",
     "infer",
+    "load",
+    "id",
     "info",
     "data",
 )
@@ -59,6 +61,8 @@ def _command(name: str) -> object:
     module = function = name
     if name == "import":
         module, function = "import_onnx", "import_onnx_command"
+    if name == "id":
+        module, function = "identify", "identify"
     return getattr(importlib.import_module(f"signfold.sw.cli.{module}"), function)
 
 

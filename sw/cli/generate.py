@@ -65,6 +65,9 @@ def generate(
         ),
     ] = None,
     fusesoc: Annotated[bool, typer.Option("--fusesoc", help="also write a core file of FuseSoC")] = False,
+    reloadable: Annotated[
+        bool, typer.Option("--reloadable", help="a port that takes another network's tables while the design runs")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
 ) -> None:
     """Write Verilog, memory images and their descriptions.
@@ -75,11 +78,14 @@ def generate(
     """
     if wrapper not in (None, *WRAPPERS):
         raise typer.BadParameter(f"--wrapper must be one of {', '.join(WRAPPERS)}, not {wrapper!r}")
+    if reloadable and (patchable or wrapper is not None):
+        raise typer.BadParameter("--reloadable goes without --patchable and --wrapper")
     loaded = zoo.load(network)
     chosen = choose_plan(loaded, plan, lanes, target_cycles, fabric)
     with console.status("gateware"):
         folder = out or Path("build") / Path(network).stem
-        artefacts = write(loaded, chosen, folder, patchable=patchable, wrapper=wrapper, fusesoc=fusesoc)
+        forms = {"patchable": patchable, "wrapper": wrapper, "fusesoc": fusesoc, "reloadable": reloadable}
+        artefacts = write(loaded, chosen, folder, **forms)
     result: dict[str, Any] = {"folder": str(artefacts.folder), **artefacts.sidecar}
     emit(result, as_json=as_json, render=lambda output: _render(output, artefacts))
 
@@ -95,6 +101,11 @@ def _render(output: Console, artefacts: Artefacts) -> None:
         *(
             [f"wrapper   {sidecar['wrapper']['file']}, module {sidecar['wrapper']['top']}"]
             if "wrapper" in sidecar
+            else []
+        ),
+        *(
+            [f"reload    images of {sidecar['reload']['bytes']} bytes, for build {sidecar['reload']['build']}"]
+            if "reload" in sidecar
             else []
         ),
         *([f"fusesoc   {CORE}"] if CORE in files else []),

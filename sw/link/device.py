@@ -7,15 +7,39 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from signfold.hw.packet import RESPONSE_FLAG, Geometry, RequestType, Status
+from signfold.hw.packet import RESPONSE_FLAG, Geometry, Hashes, RequestType, Status
 from signfold.sw.errors import LinkError
 from signfold.sw.link.abstract import Link
 from signfold.sw.link.frames import FrameReader, encode_frame
 
-__all__ = ["Device", "Results"]
+__all__ = ["Device", "RefusedError", "Results"]
 
 #: No response is longer: identify, or the scores of the largest geometry.
 _LONGEST_RESPONSE = 3 + 65535 * 32 + 2 + 2
+
+
+#: Statuses that a repeated request would get again, with what they mean.
+_FINAL = {
+    Status.UNKNOWN_TYPE: "the device knows no such request: it was not built with --reloadable",
+    Status.BAD_IMAGE: "the device refuses the image: it is of another build or damaged; the old network stays in force",
+    Status.BAD_ORDER: "the device has lost what came before, perhaps by a reset; the old network stays in force",
+}
+
+
+class RefusedError(LinkError):
+    """A device's answer that asking again does not change.
+
+    Parameters
+    ----------
+    message : str
+        What was refused, and why.
+    status : int
+        The answer's status.
+    """
+
+    def __init__(self, message: str, status: int):
+        super().__init__(message)
+        self.status = status
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +185,46 @@ class Device:
             check=lambda payload: "the answer must be empty" if payload else None, progress=progress,
         )  # fmt: skip
 
+    def identify_all(self) -> Hashes | None:
+        """Ask the device which network, plan and build it runs; None if it cannot tell, and its network cannot change.
+
+        Raises
+        ------
+        LinkError
+            If it does not answer.
+        """
+        try:
+            (payload,) = self._ask(RequestType.ID, [b""], window=1, answer_bytes=64, check=lambda payload: None)
+            return Hashes.unpack(payload)
+        except RefusedError as error:
+            if error.status != Status.UNKNOWN_TYPE:
+                raise
+            return None
+        except ValueError as error:
+            raise LinkError(f"device does not fit this version of signfold: {error}") from None
+
+    def reload(self, packets: Sequence[bytes], *, progress: Callable[[int], object] | None = None) -> None:
+        """Replace the device's network while it runs; the old one stays in force until all of the new one is there.
+
+        Parameters
+        ----------
+        packets : sequence of bytes
+            Chunks of the image with their numbers, as `signfold.hw.reload_image.ReloadImage.packets` gives them.
+        progress : callable, optional
+            Called with the number of chunks done since the last call.
+
+        Raises
+        ------
+        LinkError
+            If the device does not answer, refuses the image, or cannot be reloaded. It computes the old network then,
+            unless the answer to the last chunk alone was lost: ask it.
+        """
+        # One at a time: chunks must come in order, also where one is repeated.
+        self._ask(
+            RequestType.RELOAD, list(packets), window=1, answer_bytes=0,
+            check=lambda payload: "the answer must be empty" if payload else None, progress=progress,
+        )  # fmt: skip
+
     def _ask(
         self,
         kind: RequestType,
@@ -192,6 +256,8 @@ class Device:
                 attempt = self._match(packet, kind, under_way)
                 if attempt is None:
                     continue
+                if packet[2] in _FINAL and kind in (RequestType.ID, RequestType.RELOAD):
+                    raise RefusedError(f"{_what(kind, attempt.index)}: {_FINAL[packet[2]]}", packet[2])
                 if packet[2] != Status.OK:
                     failures[attempt.index] = f"the device answers with status {_status(packet[2])}"
                 elif problem := check(packet[3:]):
@@ -205,9 +271,7 @@ class Device:
                 failures[under_way.pop(seq).index] = f"no answer within {self.timeout} s"
             for index, problem in failures.items():
                 if tries[index] == self.attempts:
-                    whats = {RequestType.IDENTIFY: "identify request", RequestType.LOAD: f"chunk {index} of weights"}
-                    what = whats.get(kind, f"frame {index}")
-                    raise LinkError(f"{what} failed {self.attempts} times, at last because {problem}")
+                    raise LinkError(f"{_what(kind, index)} failed {self.attempts} times, at last because {problem}")
                 self.repeated += 1
                 waiting.appendleft(index)
         return answers
@@ -218,6 +282,18 @@ class Device:
         if len(packet) < 3 or packet[0] != kind | RESPONSE_FLAG:
             return None
         return under_way.pop(packet[1], None)
+
+
+def _what(kind: RequestType, index: int) -> str:
+    """Say what a request asks for."""
+    chunk = f"chunk {index} of weights"
+    whats = {
+        RequestType.IDENTIFY: "identify request",
+        RequestType.ID: "id request",
+        RequestType.LOAD: chunk,
+        RequestType.RELOAD: chunk,
+    }
+    return whats.get(kind, f"frame {index}")
 
 
 def _status(value: int) -> str:
