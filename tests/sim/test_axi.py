@@ -1,6 +1,7 @@
 """The AXI wrapper, driven by cocotbext-axi: scores of the golden model, frames of the wrong length, soft resets."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -190,6 +191,16 @@ def test_weights_that_are_loaded(tmp_path):
     design.check(answers[3], frames)
     streams = design.artefacts.sidecar["wrapper"]["streams"]
     assert streams["s_axis_weights"]["beats"] == len(chunks[0])
+
+
+def test_registers_are_documented():
+    """docs/integration.md names every register at its address."""
+    text = (Path(__file__).parents[2] / "docs" / "integration.md").read_text()
+    for name, address in ADDRESSES.items():
+        row = f"| `0x{address:02X}` | `{name}` |"
+        assert row in text or name.startswith("HASH"), f"docs/integration.md has no row {row}"
+    first, last = ADDRESSES["HASH0"], ADDRESSES["HASH7"]
+    assert f"| `0x{first:02X}` to `0x{last:02X}` | `HASH0` to `HASH7` |" in text
 
 
 def test_a_broken_rule_is_told(design, tmp_path):
