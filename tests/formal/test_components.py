@@ -19,6 +19,7 @@ from signfold.hw.axi_stream import FrameInputParameters, ResultOutputParameters
 from signfold.hw.cobs import CobsDecoderParameters, CobsEncoderParameters
 from signfold.hw.engine import EngineParameters
 from signfold.hw.feeder import FeederParameters
+from signfold.hw.frame_gate import FrameGateParameters
 from signfold.hw.gather import GatherParameters
 from signfold.hw.gearbox import NarrowerParameters, WidenerParameters
 from signfold.hw.hardwired import HardwiredParameters
@@ -33,8 +34,13 @@ from signfold.hw.packet_response import ResponseBuilderParameters
 from signfold.hw.pixels import PixelParameters
 from signfold.hw.planes import PlaneParameters
 from signfold.hw.ram import RamParameters
+from signfold.hw.reload_image import ReloadImage
+from signfold.hw.reloadable import ReloadableParameters
+from signfold.hw.reloader import ReloaderParameters
 from signfold.hw.replay import ReplayParameters
+from signfold.hw.rom import RomParameters
 from signfold.hw.score import ScoreParameters
+from signfold.hw.shapes import beat_layout
 from signfold.hw.shared_engine import SharedEngineParameters
 from signfold.hw.shared_layer import SharedLayer
 from signfold.hw.shared_loader import LoaderParameters
@@ -141,6 +147,19 @@ def answers_with_results(m, dut):
     with m.If(dut.answers.valid):
         m.d.comb += Assume(header.type == RequestType.INFER)
         m.d.comb += Assume((header.status == Status.OK) | (header.status == Status.BAD_CODE))
+
+
+def open_gate(m, dut):
+    """The gate stays open, and each frame's result leaves in the cycle after its last beat."""
+    ended = Signal()
+    m.d.sync += ended.eq(dut.i.valid & dut.i.ready & dut.i.payload.last)
+    m.d.comb += [Assume(~dut.close), Assume(dut.finished == ended)]
+
+
+def swapped_at_once(m, dut):
+    """Packets are short; a good image is put in force in the cycle in which that is asked."""
+    packets(4)(m, dut)
+    m.d.comb += Assume(dut.swapped == dut.swap)
 
 
 def granted(m, dut):
@@ -342,6 +361,44 @@ CASES = {
         depth=17,
         method="bounded",
         environment=infer_requests,
+    ),
+    # A chunk is too long to be followed to its end; tests/hw/test_reloadable.py takes whole images.
+    "reloader": Case(
+        ReloaderParameters(ReloadImage((RomParameters("t", 3, (1, 2, 3)),), bytes(16))).create,
+        {"o": 9},
+        {"i": 5},
+        depth=20,
+        method="bounded",
+        environment=swapped_at_once,
+        hold_method="bounded",
+        hold_depth=14,
+    ),
+    "frame gate": Case(
+        FrameGateParameters(beat_layout(1, 1), 3).create,
+        {"o": 0},
+        {"i": 0},
+        depth=10,
+        method="bounded",
+        environment=open_gate,
+    ),
+    # Its progress is that of the accelerator and of these two.
+    "reloadable accelerator": Case(
+        ReloadableParameters(ACCELERATOR, bytes(16)).create,
+        {"o": None, "s": None},
+        {"i": None, "w": None},
+        depth=0,
+        hold_method="bounded",
+        hold_depth=12,
+        cover_depth=0,
+    ),
+    "request parser that reloads": Case(
+        RequestParserParameters(2, 2, PacketBufferParameters(8, 2, 2).layout(), 3, reload=True).create,
+        {"o": None, "w": None, "answers": 6},
+        {"i": 1, "statuses": None},
+        depth=20,
+        method="bounded",
+        environment=packets(5, shortest=2),
+        cover_depth=24,
     ),
     "request parser with weights": Case(
         RequestParserParameters(2, 2, PacketBufferParameters(8, 2, 2).layout(), 3).create,
