@@ -1,5 +1,6 @@
 """`signfold explore` on real data: resumed, changed, stopped, on a cluster."""
 
+import io
 import json
 import os
 import signal
@@ -11,17 +12,20 @@ from pathlib import Path
 
 import psutil
 import pytest
+from rich.console import Console
 from safetensors.numpy import load
 from typer.testing import CliRunner
 
+from signfold.sw.cli import explore_view
 from signfold.sw.cli.app import app
+from signfold.sw.cli.explore_view import View
 from signfold.sw.explore.cluster import DaskPool
 from signfold.sw.explore.driver import drive
 from signfold.sw.explore.outcome import Outcome, attempt
 from signfold.sw.explore.progress import Failure, all_tasks, survey
 from signfold.sw.explore.rows import make_rows, read_rows
 from signfold.sw.explore.store import Store
-from signfold.sw.explore.study_file import make_study
+from signfold.sw.explore.study_file import make_study, read_study
 from signfold.sw.explore.tasks import lay_out_study
 from signfold.sw.explore.training import train_step
 from signfold.sw.network import Network
@@ -92,6 +96,24 @@ def test_what_is_there_is_kept_and_a_changed_study_adds_to_it(study):
     assert (folder / "out" / "results.csv").read_bytes() == before
     assert counts(folder / "out", folder / "more.toml") == {"train": (2, 0), "compile": (2, 0), "plan": (4, 2)}
     assert len(read_rows(folder / "out" / "results.csv")) == 12
+
+
+def test_progress_is_shown_at_terminals_alone(study, monkeypatch):
+    folder, _ = study
+    combinations = lay_out_study(read_study(folder / "study.toml"))
+    store, text = Store(folder / "out"), io.StringIO()
+    progress = survey(all_tasks(combinations), store)
+    progress.stages["train"].shares["x"], progress.slots = 0.5, 2
+    for terminal in (False, True):
+        console = Console(file=text, force_terminal=terminal, width=140, color_system=None)
+        monkeypatch.setattr(explore_view, "console", console)
+        with View(combinations, store) as view:
+            view.show(progress)
+        assert bool(text.getvalue()) == terminal
+    for told in ("compile", "2 at a time", "best so far, 1 on the fronts", "default 8 s1, fastest"):
+        assert told in text.getvalue()
+    quiet = explore(folder / "study.toml", "--out", folder / "out", "--workers", 0)
+    assert quiet.stderr == ""
 
 
 def test_what_is_damaged_is_named_and_made_anew(study):
