@@ -16,6 +16,8 @@ _COLOURS = ("#1f5fa8", "#c8501e", "#2f8a4c", "#8a4fa3", "#b58a00", "#c43d6b", "#
 _MARKERS = "osD^vP*Xp<>hd"
 #: Where a label may stand, in points from its point, the first that is free.
 _PLACES = [(-7, 5), (7, 4), (7, -11), (-7, -12), (0, 10), (0, -17), (14, 14), (14, -22), (-14, 16), (-14, -24)]
+#: Where logic is on a logarithmic scale: so many times as much for the largest as for the smallest; and its ticks.
+_WIDE, _STEPS = 3, (1, 1.5, 2, 3, 5, 7)
 #: More labels in a panel than this hide it.
 _MOST_LABELS = 10
 
@@ -117,6 +119,10 @@ def _panel(panel: Any, rows: Sequence[Row], looks: _Looks, value: Callable[[Row]
             panel.plot(row.luts, 100 * row.test_integer, linestyle="", marker="x", color=looks.of(row)["color"])
     panel.signfold_labels = list(labels.items())
     panel.set_xlabel(logic)
+    if rows and max(row.luts for row in rows) > _WIDE * min(row.luts for row in rows) > 0:
+        panel.set_xscale("log", subs=_STEPS[1:])
+        panel.xaxis.get_major_locator().set_params(subs=_STEPS)
+        panel.xaxis.set_minor_formatter(lambda value, _: "")
     panel.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     panel.margins(x=0.16, y=0.12)
     panel.grid(alpha=0.3)
