@@ -22,6 +22,11 @@ _RESOURCES = {
     ),
     "TRELLIS_COMB": ("LUTs", "fewer columns or shorter words (cols, simd) in the plan"),
     "TRELLIS_FF": ("flip-flops", "fewer columns or shorter words (cols, simd) in the plan"),
+    "LUT4": ("LUTs", "fewer columns or shorter words (cols, simd) in the plan"),
+    "ALU": ("carry cells", "fewer columns or shorter words (cols, simd) in the plan"),
+    "DFF": ("flip-flops", "fewer columns or shorter words (cols, simd) in the plan"),
+    "RAM16SDP4": ("LUT RAMs", "smaller queues: fewer columns in the plan"),
+    "BSRAM": ("block RAMs", "fewer columns in the plan, whose weights then share memories, or a smaller network"),
     "DP16KD": ("block RAMs", "fewer columns in the plan, whose weights then share memories, or a smaller network"),
 }
 

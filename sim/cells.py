@@ -4,13 +4,14 @@ import importlib.util
 import re
 from pathlib import Path
 
+from signfold.sim.gowin_cells import with_memories_and_multipliers
 from signfold.sw.errors import ToolError
 from signfold.sw.files import write_whole
 
 __all__ = ["FAMILIES", "cell_models"]
 
 #: FPGA families whose netlists can be simulated.
-FAMILIES = ("ice40", "ecp5")
+FAMILIES = ("ice40", "ecp5", "gowin")
 
 _INCLUDE = re.compile(r'^[ \t]*`include "([\w.]+)"', re.MULTILINE)
 _BLOCK_RAM = re.compile(r"\(\* blackbox \*\)\s*module DP16KD\(.*?^endmodule$", re.MULTILINE | re.DOTALL)
@@ -20,14 +21,14 @@ _MULTIPLIER = re.compile(r"\(\* blackbox \*\)\s*(module MULT18X18D\(.*?)^endmodu
 def cell_models(family: str, folder: Path) -> Path:
     """Write the models of a family's cells, as one Verilog file, to `folder`.
 
-    The models are those that come with Yosys. Yosys has none of the ECP5's block RAM and multiplier, so those are
-    written here, after their use in Yosys's own mapping and Lattice FPGA-TN-02204, "ECP5 and ECP5-5G Memory User
-    Guide", and FPGA-TN-02205, "ECP5 and ECP5-5G sysDSP Usage Guide".
+    The models are those that come with Yosys. Yosys has none of the block RAMs and multipliers of ECP5 and Gowin: those
+    of the ECP5 are written here, after their use in Yosys's own mapping and Lattice FPGA-TN-02204, "ECP5 and ECP5-5G
+    Memory User Guide", and FPGA-TN-02205, "ECP5 and ECP5-5G sysDSP Usage Guide", Gowin's in `signfold.sim.gowin_cells`.
 
     Parameters
     ----------
     family : str
-        "ice40" or "ecp5".
+        "ice40", "ecp5" or "gowin".
     folder : path
         Where the file goes; it must exist.
 
@@ -53,6 +54,8 @@ def cell_models(family: str, folder: Path) -> Path:
         text = _expand(source, "cells_sim.v", set())
     except OSError as error:
         raise ToolError(f"models of {family} cells in {str(source)!r}: {error.strerror}") from None
+    if family == "gowin":
+        text = with_memories_and_multipliers(text)
     if family == "ecp5":
         text, count = _BLOCK_RAM.subn(lambda match: _block_ram(), text)
         if count != 1:

@@ -78,7 +78,7 @@ def build_simulated_netlist(netlist: Path, family: str, folder: Path, *, divisor
     netlist : path
         Verilog file with the top module and ports of `signfold.sw.hosted`, made of cells.
     family : str
-        FPGA: "ice40" or "ecp5".
+        FPGA: "ice40", "ecp5" or "gowin".
     folder : path
         Where the simulator goes; created if absent.
     divisor : int

@@ -25,7 +25,11 @@ __all__ = ["check_netlist", "simulate_netlist", "synthesize"]
 
 _DESIGN, _NETLIST, _STAMP, _LOG = "design.v", "netlist.v", "netlist.sha256", "synthesis.log"
 #: Flattened like a design that goes to place and route; wide multiplexers have no model in the ECP5's cells.
-_SYNTHESIS = {"ice40": "synth_ice40 -top {top}", "ecp5": "synth_ecp5 -nowidelut -top {top}"}
+_SYNTHESIS = {
+    "ice40": "synth_ice40 -top {top}",
+    "ecp5": "synth_ecp5 -nowidelut -top {top}",
+    "gowin": "synth_gowin -noiopads -top {top}",
+}
 _LOG_LINES = 15
 
 
@@ -39,7 +43,7 @@ def synthesize(
     verilog : pathlib.Path
         Design file.
     family : str
-        "ice40" or "ecp5".
+        "ice40", "ecp5" or "gowin".
     folder : path
         Where the netlist and the log go; created if absent.
     top : str
@@ -116,7 +120,7 @@ def check_netlist(
     artefacts : Artefacts
         A generated accelerator.
     family : str
-        "ice40" or "ecp5".
+        "ice40", "ecp5" or "gowin".
     frames : numpy.ndarray
         uint8 codes, frames x elements.
     options : Options, optional

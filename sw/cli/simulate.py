@@ -27,7 +27,7 @@ _FEW_FRAMES = 25
 #: Stalls by default of the bench that checks behaviour rather than throughput.
 _SOME_STALLS = 0.25
 #: Cells that tell an FPGA family.
-_CELLS = {"ice40": r"^\s*SB_\w+ ", "ecp5": r"^\s*(TRELLIS_\w+|LUT4) "}
+_CELLS = {"ice40": r"^\s*SB_\w+ ", "gowin": r"^\s*(DFFR?E?|MUX2_LUT5) ", "ecp5": r"^\s*(TRELLIS_\w+|LUT4) "}
 
 
 def simulate(
@@ -52,7 +52,7 @@ def simulate(
     simulator: Annotated[str, typer.Option(help="simulator of the cocotb bench: verilator, icarus")] = "verilator",
     netlist: Annotated[
         str | None,
-        typer.Option(help="simulate after synthesis for ice40 or ecp5, or a netlist file", show_default="the Verilog"),
+        typer.Option(help="simulate after synthesis for ice40, ecp5 or gowin, or a netlist file", show_default="the Verilog"),
     ] = None,
     mem: Annotated[
         Path | None,
@@ -194,7 +194,7 @@ def _family(netlist: Path) -> str:
     for family, cells in _CELLS.items():
         if re.search(cells, text, re.MULTILINE):
             return family
-    raise BuildError(f"netlist {str(netlist)!r} must be made of ice40 or ecp5 cells")
+    raise BuildError(f"netlist {str(netlist)!r} must be made of ice40, ecp5 or gowin cells")
 
 
 def _render(output: Console, result: dict[str, Any]) -> None:

@@ -109,6 +109,24 @@ def test_ulx3s(tmp_path):
 
 
 @pytest.mark.sweep
+def test_tang_nano_9k(tmp_path):
+    """Netlist equal to the golden model, timing met, a bitstream of the right FPGA; the clock is the PLL's."""
+    pytest.importorskip("apycula", reason="Gowin's tools are not installed: signfold[gowin]")
+
+    def check(netlist, design):
+        check_netlist(netlist, tmp_path / "simulator", "gowin", design.parameters.divisor)
+
+    out = tmp_path / "out"
+    manifest = build(NETWORK, find_board("tang-nano-9k"), out, clock_mhz=36, check=check)
+    assert (manifest["clock_mhz"], manifest["divisor"]) == (36, 36) and manifest["fmax_mhz"] >= 36
+    assert manifest["utilization"]["BSRAM"]["available"] == 26
+    lines = (out / "tang-nano-9k.fs").read_text().split()
+    # Preamble, and the IDCODE of a GW1N-9C.
+    assert lines[:3] == ["1" * len(lines[0]), "1" * 16, "1010010111000011"]
+    assert f"{0x1100481B:032b}" in lines[3]
+
+
+@pytest.mark.sweep
 def test_ulx3s_network_on_images(tmp_path):
     """Windows with padding in the FPGA's memories, codes of two bits, a pooling: the netlist is the golden model's."""
     nodes = (
@@ -269,7 +287,15 @@ def test_fit_is_silent_about_designs_that_fit():
 def test_inputs_of_the_tools_are_the_same_every_time(tmp_path, monkeypatch, name, clock):
     """Two folders, and the same bytes: Verilog, RTLIL, constraints, script; the clock constrained as asked."""
     board = find_board(name)
-    for variable in ("YOSYS", "NEXTPNR_ICE40", "ICEPACK", "NEXTPNR_ECP5", "ECPPACK", "NEXTPNR_HIMBAECHEL", "GOWIN_PACK"):
+    for variable in (
+        "YOSYS",
+        "NEXTPNR_ICE40",
+        "ICEPACK",
+        "NEXTPNR_ECP5",
+        "ECPPACK",
+        "NEXTPNR_HIMBAECHEL",
+        "GOWIN_PACK",
+    ):
         monkeypatch.setenv(variable, "true")
     texts = []
     for folder in (tmp_path / "a", tmp_path / "b" / "c"):

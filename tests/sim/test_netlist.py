@@ -38,7 +38,7 @@ def artefacts(tmp_path_factory):
     return generate(network, plan, tmp_path_factory.mktemp("netlist") / "small")
 
 
-@pytest.mark.parametrize("family", ["ice40", "ecp5"])
+@pytest.mark.parametrize("family", ["ice40", "ecp5", pytest.param("gowin", marks=pytest.mark.sweep)])
 def test_netlist_computes_the_network_in_the_predicted_time(artefacts, family):
     frames = random_frames(np.random.default_rng(1), artefacts.network, 60)
     report = check_netlist(artefacts, family, frames)
@@ -84,4 +84,4 @@ def test_what_netlists_cannot_do_is_refused(artefacts, tmp_path):
     with pytest.raises(ValueError, match="^family must be one of ice40, ecp5, not 'xilinx'$"):
         check_netlist(artefacts, "xilinx", frames)
     run = CliRunner().invoke(app, ["simulate", str(artefacts.folder), "--netlist", str(netlist)])
-    assert isinstance(run.exception, BuildError) and "must be made of ice40 or ecp5 cells" in str(run.exception)
+    assert isinstance(run.exception, BuildError) and "must be made of ice40, ecp5 or gowin cells" in str(run.exception)
