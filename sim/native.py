@@ -90,6 +90,8 @@ class NativeHarness:
         macros = {**(defines or {}), **{name: str(value) for name, value in sizes.items()}}
         if "load" in sidecar:
             macros |= {"LOADS": str(sidecar["load"]["chunks"]), "LOAD_BYTES": str(sidecar["load"]["bytes"])}
+        if "reload" in sidecar:
+            macros["STATUSES"] = ""
         self._program = build(verilog, [_HARNESS], folder, top=sidecar["top"], defines=macros)
 
     def run(

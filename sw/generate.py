@@ -148,11 +148,10 @@ def generate(
 
     replaceable = None
     if reloadable:
-        replaceable, text = named_design(
+        replaceable = named_design(
             lambda build: ReloadableParameters(config, build), verilog, lambda one: one.image.tables
         )
-    else:
-        text = verilog(config)
+    text = verilog(replaceable or config)
     axi = axi_parameters(network, config, design=TOP) if wrapper == "axi" else None
     with temporary_beside(folder) as finished:
         (finished / VERILOG).write_bytes(text.encode())

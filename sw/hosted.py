@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from signfold.hw.accelerator import AcceleratorConfig
 from signfold.hw.hosted import HostedAcceleratorParameters
 from signfold.hw.verilog import convert
 from signfold.sw.errors import PlanError
@@ -10,7 +11,7 @@ from signfold.sw.network import Network
 from signfold.sw.plan import Plan
 from signfold.sw.reload import check_reloadable, named_design, plan_hash
 
-__all__ = ["TOP", "HostedDesign", "generate_hosted", "identity"]
+__all__ = ["TOP", "HostedDesign", "generate_hosted", "identity", "reloadable_parameters"]
 
 #: Top module; ports clk, rst, rx, tx.
 TOP = "hosted"
@@ -63,23 +64,44 @@ def generate_hosted(
         asked of weights that no image replaces.
     """
     if reloadable:
-        check_reloadable(plan)
-    config = lower(network, plan)
-    header = ["", f"Network {network.content_hash}, served over a serial line of {divisor} cycles a bit"]
+        parameters = reloadable_parameters(network, plan, divisor)
+    else:
+        parameters = _parameters(network, lower(network, plan), divisor, table=patchable is not None)
+    return HostedDesign(parameters, _text(network, parameters, patchable))
 
-    def parameters(hashes: tuple[bytes, bytes] | None) -> HostedAcceleratorParameters:
-        table = patchable is not None or reloadable
-        try:
-            return HostedAcceleratorParameters(config, identity(network), divisor, table=table, hashes=hashes)
-        except ValueError as error:
-            raise PlanError(f"the serial link cannot carry this network: {error}") from None
 
-    def text(design: HostedAcceleratorParameters) -> str:
-        roms = design.roms
-        return convert(design.create(), name=TOP, roms=roms, header=header, blocks=patchable, banked=reloadable)
+def reloadable_parameters(network: Network, plan: Plan, divisor: int) -> HostedAcceleratorParameters:
+    """Return what a device is made of whose network can be replaced while it runs, its image among it.
 
-    if reloadable:
-        plan_bytes = plan_hash(plan)
-        return HostedDesign(*named_design(lambda build: parameters((plan_bytes, build)), text, lambda one: one.roms))
-    design = parameters(None)
-    return HostedDesign(design, text(design))
+    Raises
+    ------
+    PlanError
+        As `generate_hosted` does.
+    """
+    check_reloadable(plan)
+    config, plan_bytes = lower(network, plan), plan_hash(plan)
+    return named_design(
+        lambda build: _parameters(network, config, divisor, table=True, hashes=(plan_bytes, build)),
+        lambda parameters: _text(network, parameters, None),
+        lambda parameters: parameters.roms,
+    )
+
+
+def _parameters(
+    network: Network,
+    config: AcceleratorConfig,
+    divisor: int,
+    *,
+    table: bool,
+    hashes: tuple[bytes, bytes] | None = None,
+) -> HostedAcceleratorParameters:
+    try:
+        return HostedAcceleratorParameters(config, identity(network), divisor, table=table, hashes=hashes)
+    except ValueError as error:
+        raise PlanError(f"the serial link cannot carry this network: {error}") from None
+
+
+def _text(network: Network, parameters: HostedAcceleratorParameters, patchable: str | None) -> str:
+    header = ["", f"Network {network.content_hash}, served over a serial line of {parameters.divisor} cycles a bit"]
+    banked = parameters.hashes is not None
+    return convert(parameters.create(), name=TOP, roms=parameters.roms, header=header, blocks=patchable, banked=banked)

@@ -50,7 +50,7 @@ def named_design(
     make: Callable[[bytes], _Design],
     convert: Callable[[_Design], str],
     roms: Callable[[_Design], Sequence[RomParameters]],
-) -> tuple[_Design, str]:
+) -> _Design:
     """Return a design that knows its build's hash: the first 16 bytes of the hash of all but its tables' contents.
 
     Parameters
@@ -65,8 +65,7 @@ def named_design(
     # The hash is that of the design as long as it does not know its own.
     unnamed = make(_NO_BUILD)
     modules = structure(convert(unnamed), roms(unnamed))
-    named = make(bytes.fromhex(structure_hash(modules))[:HASH_BYTES])
-    return named, convert(named)
+    return make(bytes.fromhex(structure_hash(modules))[:HASH_BYTES])
 
 
 def describe_image(plan: Plan, image: ReloadImage) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from signfold.sw.cli.device_port import open_port, simulated_folder
 from signfold.sw.cli.output import console, emit, print_lines
 from signfold.sw.design_folder import DesignFolder, read_design_folder
 from signfold.sw.errors import ImageError, LinkError, MismatchError, PlanError
-from signfold.sw.hosted import generate_hosted, identity
+from signfold.sw.hosted import identity, reloadable_parameters
 from signfold.sw.link import Device, compare_with_golden
 from signfold.sw.lower import stream_order
 from signfold.sw.network import Network
@@ -91,7 +91,7 @@ def load(
 def _parameters(network: Network, design: DesignFolder) -> HostedAcceleratorParameters:
     """Return the device with the new network."""
     try:
-        return generate_hosted(network, design.plan, design.divisor, reloadable=True).parameters
+        return reloadable_parameters(network, design.plan, design.divisor)
     except PlanError as error:
         raise ImageError(f"network is of another shape than the device's: {error}") from None
 

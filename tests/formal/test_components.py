@@ -394,7 +394,7 @@ CASES = {
     "request parser that reloads": Case(
         RequestParserParameters(2, 2, PacketBufferParameters(8, 2, 2).layout(), 3, reload=True).create,
         {"o": None, "w": None, "answers": 6},
-        {"i": 1, "statuses": None},
+        {"i": 2, "statuses": None},
         depth=20,
         method="bounded",
         environment=packets(5, shortest=2),

@@ -298,16 +298,22 @@ def test_parser_passes_chunks_on(seed):
 
 @pytest.mark.parametrize(("classes", "score_width"), [(1, 1), (3, 8), (10, 9), (2, 17), (300, 16)])
 @pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("table", [False, True])
-def test_builder_matches_compute(classes, score_width, seed, table):
+@pytest.mark.parametrize("where", ["logic", "table", "table with hashes"])
+def test_builder_matches_compute(classes, score_width, seed, where):
     rng = random.Random(seed)
     geometry = Geometry(rng.randbytes(16), 300, 8, classes, score_width)
-    p = ResponseBuilderParameters(geometry, table)
+    hashes = rng.randbytes(32) if where.endswith("hashes") else b""
+    p = ResponseBuilderParameters(geometry, where != "logic", hashes)
+    # The types that the parser before it knows.
+    types = [RequestType.IDENTIFY, RequestType.INFER, RequestType.LOAD]
+    if hashes:
+        types[2:] = [RequestType.RELOAD, RequestType.ID]
+        assert p.compute((5, 1, 0)) == b"\x85\x01\x00" + geometry.identity + hashes
     requests, results, expected = [], [], []
     for n in range(10):
-        answer = (rng.choice((*RequestType, 2, 2)), rng.randint(0, 255), rng.choice((*Status, 0, 0)))
-        if n < 4:
-            answer = ((1, 7, 0), (2, 8, 0), (2, 9, 3), (77, 10, 2))[n]
+        answer = (rng.choice((*types, 2, 2)), rng.randint(0, 255), rng.choice((*Status, 0, 0)))
+        if n < 5:
+            answer = ((1, 7, 0), (2, 8, 0), (2, 9, 3), (77, 10, 2), (types[-1], 11, 0))[n]
         result = ()
         if answer[0] == RequestType.INFER and answer[2] in (Status.OK, Status.BAD_CODE):
             limit = 1 << (score_width - 1)
@@ -330,6 +336,39 @@ def test_builder_matches_compute(classes, score_width, seed, table):
         assert packets_of(got) == expected, f"seed {seed}"
 
     simulate(dut, source, accelerator, sink)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_parser_waits_for_statuses(seed):
+    """Reload requests go out with their payload and are answered with what is said of them, however late."""
+    rng = random.Random(seed)
+    layout = PacketBufferParameters(depth=32, packets=2, trailer=0).layout()
+    p = RequestParserParameters(GEOMETRY.elements, GEOMETRY.bits, layout, chunk=6, reload=True)
+    packets = [b"\x04\x01abcdef", b"\x04\x02abcde", b"\x05\x03", b"\x03\x04abcdef", b"\x04\x05ghijkl", b"\x05\x06a"]
+    statuses = [int(rng.choice((Status.OK, Status.BAD_IMAGE, Status.BAD_ORDER))) for _ in range(2)]
+    parsed = [p.compute(packet)[0] for packet in packets]
+    assert [status for _, _, status in parsed] == [0, 1, 0, 2, 0, 1]
+    answers = [dict(zip(("type", "seq", "status"), map(int, answer), strict=True)) for answer in parsed]
+    answers[0]["status"], answers[4]["status"] = statuses
+    dut = p.create()
+
+    async def source(ctx):
+        for packet in packets:
+            lengths = [{**beat, "length": len(packet)} for beat in beats(packet)]
+            await stream_put(ctx, dut.i, lengths, stall=random_stall(rng), rng=rng)
+
+    async def loader(ctx):
+        got, _ = await stream_get(ctx, dut.w, 12, stall=0.5, rng=random.Random(seed + 1))
+        assert packets_of(got) == [b"abcdef", b"ghijkl"]
+
+    async def said(ctx):
+        await stream_put(ctx, dut.statuses, statuses, stall=0.9, rng=random.Random(seed + 2))
+
+    async def sink(ctx):
+        got, _ = await stream_get(ctx, dut.answers, len(answers), stall=0.7, rng=random.Random(~seed), extra=50)
+        assert got == answers, f"seed {seed}"
+
+    simulate(dut, source, loader, said, sink)
 
 
 def test_geometry_survives_the_line():

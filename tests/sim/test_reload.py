@@ -1,17 +1,27 @@
 """A simulated board whose network is replaced over its serial line while it infers, with damage on the way."""
 
+import json
 import random
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from signfold.hw.packet import RequestType, Status
+from signfold.hw.reloadable import ReloadableParameters
+from signfold.hw.verilog import MEMORY_MACRO
 from signfold.sim.link import DIVISOR, SimulatedLink, build_simulated_device
-from signfold.sw.errors import LinkError, PlanError
-from signfold.sw.hosted import generate_hosted, identity
+from signfold.sim.native import NativeHarness
+from signfold.sw.cli.app import app
+from signfold.sw.design_folder import read_design_folder
+from signfold.sw.errors import ImageError, LinkError, PlanError
+from signfold.sw.generate import generate
+from signfold.sw.hosted import generate_hosted, identity, reloadable_parameters
 from signfold.sw.link import Device
 from signfold.sw.link.frames import FrameReader, encode_frame
+from signfold.sw.lower import lower, stream_order
 from signfold.sw.network import Dense, InputType, Network, Threshold
 from signfold.sw.plan import LayerPlan, Plan
 from signfold.sw.reload import plan_hash
@@ -33,14 +43,21 @@ def network(seed, channels=80):
 
 OLD, NEW = network(1), network(2)
 DESIGNS = {one: generate_hosted(one, PLAN, DIVISOR, reloadable=True) for one in (OLD, NEW)}
-OTHER = generate_hosted(network(1, channels=82), PLAN, DIVISOR, reloadable=True)
+OTHER = reloadable_parameters(network(1, channels=82), PLAN, DIVISOR)
 IMAGE = DESIGNS[NEW].parameters.reloadable.image
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Folder of the old network's simulated device."""
-    folder = tmp_path_factory.mktemp("device")
+def design(tmp_path_factory):
+    """Generated folder of the old network."""
+    folder = tmp_path_factory.mktemp("design") / "old"
+    return generate(OLD, PLAN, folder, reloadable=True)
+
+
+@pytest.fixture(scope="module")
+def folder(design):
+    """Folder of the old network's simulated device, where the command looks for it."""
+    folder = design.folder / "build" / "device"
     build_simulated_device(OLD, folder, PLAN, reloadable=True)
     return folder
 
@@ -78,8 +95,7 @@ def test_two_networks_of_one_shape_have_one_build():
     (old, new), (old_text, new_text) = zip(*((d.parameters, d.verilog) for d in DESIGNS.values()), strict=True)
     assert old.hashes == new.hashes
     assert old_text != new_text
-    other = OTHER.parameters
-    assert (other.hashes[0], other.hashes[1] == old.hashes[1]) == (old.hashes[0], False)
+    assert (OTHER.hashes[0], OTHER.hashes[1] == old.hashes[1]) == (old.hashes[0], False)
     assert plan_hash(replace(PLAN, lanes=1)) != plan_hash(PLAN) == old.hashes[0]
 
 
@@ -186,7 +202,7 @@ def test_what_a_device_refuses(link):
     with pytest.raises(LinkError, match=f"^chunk {len(packets) - 1} of weights: the device refuses the image: it is "):
         device.reload(IMAGE.packets(bytes(damaged)))
     with pytest.raises(LinkError, match="^chunk 0 of weights: the device refuses the image: it is of another build"):
-        device.reload(OTHER.parameters.reloadable.image.packets())
+        device.reload(OTHER.reloadable.image.packets())
     with pytest.raises(LinkError, match="^chunk 0 of weights: the device has lost what came before"):
         link.reset()
         device.reload(packets[1:])
@@ -203,3 +219,81 @@ def test_plans_whose_weights_no_image_replaces():
         plan = Plan((first, choice or LayerPlan(shares=True)), lanes=2)
         with pytest.raises(PlanError, match=rf"^layer [01] .*{what}.*--reloadable$"):
             generate_hosted(OLD, plan, DIVISOR, reloadable=True)
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_commands(design, folder, tmp_path):
+    """`signfold load` and `signfold id` on the simulation of a generated folder."""
+    port = f"sim:{design.folder}"
+    NEW.save(tmp_path / "new.safetensors")
+    network(1, channels=82).save(tmp_path / "other.safetensors")
+    told = json.loads(invoke("id", "--port", port, "--json").stdout)
+    plan, build = (hashed.hex() for hashed in DESIGNS[OLD].parameters.hashes)
+    expected = {"network": identity(OLD).hex(), "plan": plan, "build": build, "reloadable": True}
+    assert {name: told[name] for name in expected} == expected
+    result = invoke("load", tmp_path / "new.safetensors", "--port", port, "--check", 20)
+    assert result.exit_code == 0, result.output
+    for text in (
+        f"before    {identity(OLD).hex()}",
+        f"network   {identity(NEW).hex()}, in force until power is off",
+        f"image     {IMAGE.size} bytes in {IMAGE.chunks} chunks",
+        "golden    all scores and classes of 20 random frames are equal",
+    ):
+        assert text in result.output
+    # What does not fit is refused before anything is sent.
+    result = invoke("load", tmp_path / "other.safetensors", "--port", port)
+    assert isinstance(result.exception, ImageError)
+    assert str(result.exception).startswith("network is of another shape than the device's")
+    assert result.exception.exit_code == 2
+
+
+def test_folders_that_are_no_reloadable_designs(tmp_path):
+    NEW.save(tmp_path / "new.safetensors")
+    plain = generate(OLD, PLAN, tmp_path / "plain").folder
+    for folder, message in (
+        (plain, "^design '.*' was made without --reloadable: its network cannot be replaced$"),
+        (tmp_path, "^design '.*': must be a folder of `signfold generate` or `signfold build`: build.json: No such "),
+    ):
+        result = invoke("load", tmp_path / "new.safetensors", "--port", f"sim:{folder}")
+        assert isinstance(result.exception, ImageError)
+        assert re.match(message, str(result.exception))
+    (tmp_path / "build.json").write_text(
+        json.dumps({"format": "signfold-build", "version": 1, "reload": {}, "divisor": 1})
+    )
+    with pytest.raises(ImageError, match="divisor must be an integer of at least 4, not 1$"):
+        read_design_folder(tmp_path)
+    result = invoke("load", tmp_path / "new.safetensors", "--port", "/dev/nowhere")
+    assert result.exit_code == 2
+    assert "--design must name the folder" in result.output
+    result = invoke("generate", tmp_path / "new.safetensors", "--reloadable", "--patchable", "--out", tmp_path / "both")
+    assert result.exit_code == 2
+
+
+def test_verilog_with_images_from_files(design, tmp_path):
+    """Verilog of an accelerator alone, its tables read from .mem files: an image that comes in replaces them."""
+    sidecar, pictures = design.sidecar, frames(40)
+    assert [entry["rom"] for entry in sidecar["reload"]["tables"]] == [rom.name for rom in lower(OLD, PLAN).roms]
+    image = ReloadableParameters(lower(NEW, PLAN), bytes.fromhex(sidecar["reload"]["build"])).image
+    load = {"chunks": sidecar["reload"]["chunks"], "bytes": sidecar["reload"]["chunk_bytes"]}
+    harness = NativeHarness(
+        {**sidecar, "load": load}, [design.verilog], tmp_path / "native", defines={MEMORY_MACRO: ""}
+    )
+    damaged = bytearray(image.pack())
+    damaged[-5] ^= 1
+    for data, one in ((image.pack(), NEW), (bytes(damaged), OLD)):
+        for seed, stall in enumerate((0.0, 0.3)):
+            run = harness.run(
+                stream_order(one, pictures),
+                limit=10_000,
+                settling=sidecar["settling"],
+                seed=seed,
+                stall_in=stall,
+                stall_out=stall,
+                loads=b"".join(image.packets(data)),
+                cwd=design.folder,
+            )
+            assert run.failure is None
+            assert_golden(run, one, pictures)
