@@ -2,11 +2,12 @@
 
 import logging
 import os
+import signal
+import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from importlib.metadata import version
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from signfold.sw.errors import StudyError, ToolError
@@ -23,6 +24,21 @@ _PATIENCE = 20
 def _package() -> str:
     """Return the version of Signfold where this runs."""
     return version("signfold")
+
+
+def _local_worker() -> Any:
+    """Return what prepares a worker of this machine."""
+    from distributed import WorkerPlugin
+
+    class LocalWorker(WorkerPlugin):
+        """Leaves the interrupt of the keyboard to the command, and temporary files where that removes them."""
+
+        def setup(self, worker: Any) -> None:
+            # Not ignored, which programs that a step starts would inherit: those are to stop.
+            signal.signal(signal.SIGINT, lambda *_: None)
+            tempfile.tempdir = worker.local_directory
+
+    return LocalWorker()
 
 
 class DaskPool(AbstractContextManager):
@@ -59,7 +75,7 @@ class DaskPool(AbstractContextManager):
         warnings.filterwarnings("ignore", message="Sending large graph")
         if scheduler is None:
             # Closed last, after everything that writes into it.
-            self._scratch = TemporaryDirectory(prefix="signfold-explore-", ignore_cleanup_errors=True)
+            self._scratch = tempfile.TemporaryDirectory(prefix="signfold-explore-", ignore_cleanup_errors=True)
             self._cluster = distributed.LocalCluster(
                 n_workers=os.cpu_count() if workers is None else max(1, workers),
                 threads_per_worker=1,
@@ -77,6 +93,8 @@ class DaskPool(AbstractContextManager):
             self._close_cluster()
             raise StudyError(f"no scheduler answers at {scheduler!r}: {error}") from None
         try:
+            if self._cluster is not None and workers != 0:
+                self._client.register_plugin(_local_worker())
             self._check_workers()
         except BaseException:
             self.__exit__()
