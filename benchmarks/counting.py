@@ -10,10 +10,10 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from signfold.boards.counting import SYNTHESIS, TARGETS, Counts, count
+from signfold.boards.counting import SYNTHESIS, TARGETS, Counts, count, lone_flip_flops
 from signfold.boards.synthesis import Synthesis, synthesize
 
-__all__ = ["SYNTHESIS", "TARGETS", "Counts", "Synthesis", "count", "synthesize"]
+__all__ = ["SYNTHESIS", "TARGETS", "Counts", "Synthesis", "count", "lone_flip_flops", "synthesize"]
 
 
 def main() -> None:

@@ -162,21 +162,8 @@ def _count(netlist: dict, fabric: str, name: str) -> dict[str, int]:
     result = {"luts": counts.luts, "ffs": counts.ffs, "brams": brams, "dsps": counts.multipliers}
     result["sprams"] = counts.memories.get("spram", 0)
     if fabric == "ice40":
-        result["cells"] = counts.luts + _lone_flip_flops(list(netlist["modules"][name]["cells"].values()))
+        result["cells"] = counts.luts + counting.lone_flip_flops(netlist, name)
     return result
-
-
-def _lone_flip_flops(cells: list[dict]) -> int:
-    """Return the flip-flops of an iCE40 that share no logic cell with a LUT: one whose output they alone read."""
-    readers: dict[int, int] = {}
-    for cell in cells:
-        for pin, bits in cell["connections"].items():
-            if cell["port_directions"][pin] == "input":
-                for bit in bits:
-                    readers[bit] = readers.get(bit, 0) + 1
-    tables = {cell["connections"]["O"][0] for cell in cells if cell["type"] == "SB_LUT4"}
-    private = {bit for bit in tables if readers.get(bit) == 1}
-    return sum(cell["type"].startswith("SB_DFF") and cell["connections"]["D"][0] not in private for cell in cells)
 
 
 def _main(*commands: str) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["SYNTHESIS", "TARGETS", "Counts", "count"]
+__all__ = ["SYNTHESIS", "TARGETS", "Counts", "count", "lone_flip_flops"]
 
 #: Synthesis command of each target.
 SYNTHESIS = {
@@ -54,7 +54,7 @@ class Counts:
     target : str
         "xilinx", "ecp5" or "ice40".
     luts : int
-        Tables after the target's rule; on iCE40 logic cells.
+        Tables after the target's rule; on iCE40 logic cells, but for those of `lone_flip_flops`.
     tables : int
         Of these, LUTs.
     carries : int
@@ -189,3 +189,26 @@ def _lone_carry_cells(cells: Iterable[Mapping[str, Any]]) -> int:
         else:
             lone += 1
     return lone
+
+
+def lone_flip_flops(netlist: Mapping[str, Any], top: str = "accelerator") -> int:
+    """Return the flip-flops of an iCE40 that share no logic cell with a LUT: one whose output they alone read.
+
+    Parameters
+    ----------
+    netlist : mapping
+        As for `count`.
+    top : str
+        Module to count.
+    """
+    cells = netlist["modules"][top]["cells"].values()
+    readers = Counter(
+        bit
+        for cell in cells
+        for pin, bits in cell["connections"].items()
+        if cell["port_directions"].get(pin) == "input"
+        for bit in bits
+    )
+    tables = {cell["connections"]["O"][0] for cell in cells if cell["type"] == "SB_LUT4"}
+    private = {bit for bit in tables if readers[bit] == 1}
+    return sum(cell["type"].startswith("SB_DFF") and cell["connections"]["D"][0] not in private for cell in cells)

@@ -10,7 +10,7 @@ from typing import Any
 
 from signfold.boards.board import Board
 from signfold.boards.build import BAUD, find_board
-from signfold.boards.counting import Counts, count
+from signfold.boards.counting import count, lone_flip_flops
 from signfold.boards.report import check_fit, read_report
 from signfold.boards.steps import NAME, build_steps, choose_pll, write_inputs
 from signfold.boards.synthesis import synthesize, synthesizer
@@ -69,25 +69,25 @@ def synthesis_step(arguments: Mapping[str, Any], setting: Mapping[str, Any], inp
     Returns
     -------
     Outcome
-        `luts`, `ffs` and `brams` after the rules of `counting`, block RAMs as halves of 36 kbit on Xilinx; with a
-        board the netlist and its constraints.
+        `luts` (on iCE40 logic cells, with those of lone flip-flops), `ffs` and `brams` (halves of 36 kbit on Xilinx)
+        after the rules of `counting`; with a board the netlist and its constraints.
     """
     network, plan = load_inputs(inputs)
     with TemporaryDirectory(prefix="signfold-") as name:
         folder = Path(name)
         if arguments["board"] is None:
-            return Outcome(_counted(_alone(network, plan, arguments["fabric"], folder)))
+            return Outcome(_counted(_alone(network, plan, arguments["fabric"], folder), arguments["fabric"], TOP))
         board = find_board(arguments["board"])
         return _told(folder, "synthesis.log", lambda: _for_board(network, plan, board, arguments["clock_mhz"], folder))
 
 
-def _alone(network: Network, plan: Plan, fabric: str, folder: Path) -> Counts:
-    """Synthesize the accelerator without pins."""
+def _alone(network: Network, plan: Plan, fabric: str, folder: Path) -> dict[str, Any]:
+    """Synthesize the accelerator without pins, and return its netlist."""
     config = lower(network, plan)
     text = convert(config.create(), name=TOP, roms=config.roms)
     memories = {f"{rom.name}.mem": format_mem(rom).encode() for rom in config.roms}
     try:
-        return synthesize(text, fabric, folder, top=TOP, memories=memories).counts
+        return json.loads(synthesize(text, fabric, folder, top=TOP, memories=memories).netlist.read_bytes())
     except RuntimeError as error:
         raise BuildError(str(error).replace(str(folder), ".")) from None
     except FileNotFoundError:
@@ -102,16 +102,18 @@ def _for_board(network: Network, plan: Plan, board: Board, clock_mhz: float, fol
     names = write_inputs(board, pll, design, folder)
     run_step(build_steps(board, 1)[0], folder, on_step=lambda title: None)
     netlist = (folder / f"{NAME}.json").read_bytes()
-    counts = count(json.loads(netlist), board.family, NAME)
     constraints = {name: (folder / name).read_bytes() for name in names if name.endswith((".pcf", ".lpf"))}
-    return Outcome(
-        {**_counted(counts), "clock_mhz": frequency / 1e6}, {_NETLIST: zlib.compress(netlist), **constraints}
-    )
+    result = {**_counted(json.loads(netlist), board.family, NAME), "clock_mhz": frequency / 1e6}
+    return Outcome(result, {_NETLIST: zlib.compress(netlist), **constraints})
 
 
-def _counted(counts: Counts) -> dict[str, Any]:
-    halves = 2 if counts.target == "xilinx" else 1
-    return {"luts": counts.luts, "ffs": counts.ffs, "brams": round(halves * counts.block_rams)}
+def _counted(netlist: Mapping[str, Any], fabric: str, top: str) -> dict[str, Any]:
+    """Return what a netlist takes, in the planner's units."""
+    counts = count(netlist, fabric, top)
+    # As the cost model and place and route count logic cells, with those that hold a flip-flop alone.
+    luts = counts.luts + (lone_flip_flops(netlist, top) if fabric == "ice40" else 0)
+    halves = 2 if fabric == "xilinx" else 1
+    return {"luts": luts, "ffs": counts.ffs, "brams": round(halves * counts.block_rams)}
 
 
 def route_step(arguments: Mapping[str, Any], setting: Mapping[str, Any], inputs: Mapping[str, bytes]) -> Outcome:

@@ -80,3 +80,14 @@ def test_only_flat_netlists_are_counted():
         counting.count(netlist(cells, cell=part, LUT6=primitive), "xilinx")
     with pytest.raises(ValueError, match="^target must be one of xilinx, ecp5, ice40, not 'gowin'$"):
         counting.count(netlist([]), "gowin")
+
+
+def test_flip_flops_of_an_ice40_that_have_a_cell_of_their_own():
+    # Bit 10 goes from a LUT to a register alone, bit 11 elsewhere too, bit 12 comes from a pin.
+    cells = [("SB_LUT4", {"I0": [1], "O": [10]}), ("SB_LUT4", {"I0": [11], "O": [11]})]
+    cells += [
+        ("SB_DFF", {"D": [10], "Q": [20]}),
+        ("SB_DFFE", {"D": [11], "Q": [21]}),
+        ("SB_DFFSR", {"D": [12], "Q": [22]}),
+    ]
+    assert counting.lone_flip_flops(netlist(cells)) == 2
