@@ -136,6 +136,8 @@ def explore(
 
 
 def _study(path: Path | None, content: Mapping[str, Any], effort: str | None) -> Study:
+    if path is None and not content:
+        raise StudyError("give a study file, of which --example prints one, or say what to combine, at least --data")
     if path is None:
         return make_study({**content, **({"effort": effort} if effort else {})})
     if content:

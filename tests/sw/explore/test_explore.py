@@ -309,7 +309,8 @@ def test_the_command_says_what_it_lacks(tmp_path, monkeypatch):
     assert 'title = "' in explore("--example").stdout
     for arguments, told in (
         (("--recipe", "no-such"), "no-such"),
-        (("--effort", "much"), "much"),
+        (("--data", "digits", "--effort", "much"), "much"),
+        ((), "--example"),
         ((tmp_path / "missing.toml",), "missing.toml"),
         ((tmp_path / "missing.toml", "--data", "digits"), "give it alone"),
         (("--data", "digits", "--out", "/dev/null"), "must be a folder"),
