@@ -26,6 +26,8 @@ __all__ = ["simulate"]
 _FEW_FRAMES = 25
 #: Stalls by default of the bench that checks behaviour rather than throughput.
 _SOME_STALLS = 0.25
+#: Harness of the AXI wrapper, and the wrapper.
+_AXI = "axi"
 #: Cells that tell an FPGA family.
 _CELLS = {"ice40": r"^\s*SB_\w+ ", "gowin": r"^\s*(DFFR?E?|MUX2_LUT5) ", "ecp5": r"^\s*(TRELLIS_\w+|LUT4) "}
 
@@ -47,12 +49,17 @@ def simulate(
         int | None, typer.Option(help="first frames only", min=1, show_default=f"all; cocotb and random: {_FEW_FRAMES}")
     ] = None,
     harness: Annotated[
-        str, typer.Option(help="native: fast; cocotb: watches every layer, random stalls on both ends")
+        str,
+        typer.Option(
+            help="native: fast; cocotb: watches every layer, random stalls on both ends; axi: the AXI wrapper, likewise"
+        ),
     ] = "native",
     simulator: Annotated[str, typer.Option(help="simulator of the cocotb bench: verilator, icarus")] = "verilator",
     netlist: Annotated[
         str | None,
-        typer.Option(help="simulate after synthesis for ice40, ecp5 or gowin, or a netlist file", show_default="the Verilog"),
+        typer.Option(
+            help="simulate after synthesis for ice40, ecp5 or gowin, or a netlist file", show_default="the Verilog"
+        ),
     ] = None,
     mem: Annotated[
         Path | None,
@@ -89,17 +96,23 @@ def simulate(
     sim = _simulation()
     if split not in SPLITS:
         raise typer.BadParameter(f"split is {split!r}, allowed: {', '.join(SPLITS)}")
-    for name, value, allowed in (("harness", harness, sim.HARNESSES), ("simulator", simulator, sim.SIMULATORS)):
+    for name, value, allowed in (
+        ("harness", harness, (*sim.HARNESSES, _AXI)),
+        ("simulator", simulator, sim.SIMULATORS),
+    ):
         if value not in allowed:
             raise typer.BadParameter(f"{name} is {value!r}, allowed: {', '.join(allowed)}")
     if harness == "native" and (wave or simulator != "verilator"):
         raise typer.BadParameter("the native harness has no waveforms and no other simulator: give --harness cocotb")
-    artefacts = _artefacts(design, verify_files, plan, lanes, target_cycles, out)
+    if harness == _AXI and (wave, mem, netlist, network) != (False, None, None, None):
+        raise typer.BadParameter("--wave, --mem, --netlist and --network are not for the harness axi")
+    wrapper = _AXI if harness == _AXI else None
+    artefacts = _artefacts(design, verify_files, plan, lanes, target_cycles, out, wrapper)
     expected = artefacts.network if network is None else zoo.load(network)
-    few = harness == "cocotb"
+    few = harness != "native"
     pictures, labels, source = _frames(expected, data, split, data_dir, frames, seed, few)
     options = sim.Options(
-        harness=harness,
+        harness="cocotb" if harness == _AXI else harness,
         simulator=simulator,
         seed=seed,
         stall_in=(_SOME_STALLS if few else 0.0) if stall_in is None else stall_in,
@@ -111,7 +124,9 @@ def simulate(
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(f"simulate ({harness})", total=len(pictures))
         further = {"network": expected, "progress": lambda done: progress.advance(task, done)}
-        if netlist is None:
+        if harness == _AXI:
+            report = sim.simulate_axi(artefacts, pictures, options)
+        elif netlist is None:
             report = sim.simulate(artefacts, pictures, options, **further)
         elif netlist in sim.FAMILIES:
             report = sim.check_netlist(artefacts, netlist, pictures, options, **further)
@@ -155,7 +170,13 @@ def _simulation() -> Any:
 
 
 def _artefacts(
-    design: str, verify: bool, plan: Path | None, lanes: int | None, target_cycles: int | None, out: Path | None
+    design: str,
+    verify: bool,
+    plan: Path | None,
+    lanes: int | None,
+    target_cycles: int | None,
+    out: Path | None,
+    wrapper: str | None,
 ) -> Artefacts:
     """Read a generated folder, or generate one for a network."""
     if design not in zoo.names() and is_generated(design):
@@ -165,7 +186,7 @@ def _artefacts(
     network = zoo.load(design)
     chosen = choose_plan(network, plan, lanes, target_cycles)
     with console.status("gateware"):
-        return write(network, chosen, out or Path("build") / f"simulate-{Path(design).stem}")
+        return write(network, chosen, out or Path("build") / f"simulate-{Path(design).stem}", wrapper=wrapper)
 
 
 def _frames(
@@ -202,7 +223,7 @@ def _render(output: Console, result: dict[str, Any]) -> None:
         name: "not measured" if result[name] is None else f"{result[name]} cycles, as predicted"
         for name in ("latency", "interval")
     }
-    how = result["harness"] if result["harness"] == "native" else f"cocotb on {result['simulator']}"
+    how = result["harness"] if result["harness"] == "native" else f"{result['harness']} on {result['simulator']}"
     what = "" if result["netlist"] is None else f", netlist {result['netlist']}"
     stalls = f"stalls {result['stall_in']:g} in and {result['stall_out']:g} out"
     lines = [

@@ -1,18 +1,22 @@
 """The AXI wrapper, driven by cocotbext-axi: scores of the golden model, frames of the wrong length, soft resets."""
 
 import itertools
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from signfold.hw.axi_control import ADDRESSES
-from signfold.sim.axi import run_axi
+from signfold.sim.axi import run_axi, simulate_axi
 from signfold.sim.axi_job import cut, load, read, stream, write
 from signfold.sim.random_network import random_frames, random_network, random_plan
 from signfold.sim.runner import icarus_available
 from signfold.sw.axi import axi_parameters
-from signfold.sw.errors import BuildError
+from signfold.sw.cli.app import app
+from signfold.sw.errors import BuildError, ImageError, MismatchError
 from signfold.sw.generate import generate
 from signfold.sw.lower import lower
 from signfold.sw.network import Dense, InputType, Network, Threshold
@@ -191,6 +195,35 @@ def test_weights_that_are_loaded(tmp_path):
     design.check(answers[3], frames)
     streams = design.artefacts.sidecar["wrapper"]["streams"]
     assert streams["s_axis_weights"]["beats"] == len(chunks[0])
+
+
+def test_command(design, tmp_path):
+    """Of a generated folder; one without the wrapper is refused."""
+    arguments = ["simulate", str(design.artefacts.folder), "--harness", "axi", "--data", "random", "--json"]
+    run = CliRunner().invoke(app, [*arguments, "--frames", "24", "--stall-in", "0", "--stall-out", "0"])
+    assert run.exit_code == 0, run.output
+    result = json.loads(run.stdout)
+    assert (result["latency"], result["interval"]) == (
+        design.parameters.latency,
+        design.artefacts.sidecar["interval"],
+    )
+    design.network.save(tmp_path / "net.safetensors")
+    generate(design.network, Plan.load(design.artefacts.folder / "plan.toml"), tmp_path / "plain")
+    run = CliRunner().invoke(app, ["simulate", str(tmp_path / "plain"), "--harness", "axi", "--data", "random"])
+    assert isinstance(run.exception, ImageError) and "generate it with --wrapper axi" in str(run.exception)
+    assert CliRunner().invoke(app, [*arguments, "--netlist", "ice40"]).exit_code == 2
+
+
+def test_a_wrong_result_is_told(design):
+    """A folder whose network is not the one in the Verilog."""
+    other = replace(design.artefacts, network=Network.load(design.artefacts.folder / "network.safetensors"))
+    nodes = list(other.network.nodes)
+    k = max(k for k, node in enumerate(nodes) if isinstance(node, Dense))
+    nodes[k] = replace(nodes[k], weights=1 - nodes[k].weights)
+    wrong = replace(other, network=Network(other.network.input, tuple(nodes), other.network.output))
+    frames = random_frames(np.random.default_rng(5), design.network, 2)
+    with pytest.raises(MismatchError, match=r"^the registers tell of network [0-9a-f]{64}, not [0-9a-f]{64}$"):
+        simulate_axi(wrong, frames)
 
 
 def test_registers_are_documented():
