@@ -225,6 +225,8 @@ class Pins:
 
     def __init__(self, ctx, dut):
         self.ctx, self.dut = ctx, dut
+        #: Cycles of the last run in which a beat went in, and in which a result's last one came out.
+        self.taken, self.given = [], []
         ctx.set(dut.o.ready, 1)
         ctx.set(dut.s.ready, 1)
 
@@ -234,6 +236,7 @@ class Pins:
         queues = [(dut.i, list(beats)), (dut.w, list(chunk_bytes))]
         expected = [sum(payload["last"] for payload in queue) for _, queue in queues]
         scores, results, statuses, cycle = [], [], [], 0
+        self.taken, self.given = [], []
         while (len(results), len(statuses)) != tuple(expected) if cycles is None else cycle < cycles:
             for stream, queue in queues:
                 ctx.set(stream.valid, bool(queue))
@@ -241,13 +244,16 @@ class Pins:
                     ctx.set(stream.payload, queue[0])
             watched = (dut.i.ready, dut.w.ready, dut.o.valid, dut.o.payload, dut.s.valid, dut.s.payload)
             *_, i_ready, w_ready, o_valid, result, s_valid, status = await ctx.tick().sample(*watched)
-            for (_, queue), ready in zip(queues, (i_ready, w_ready), strict=True):
+            for (stream, queue), ready in zip(queues, (i_ready, w_ready), strict=True):
                 if queue and ready:
                     queue.pop(0)
+                    if stream is dut.i:
+                        self.taken.append(cycle)
             if o_valid:
                 scores.append(int(result.score))
                 if result.last:
                     results.append((*scores, int(result.best)))
+                    self.given.append(cycle)
                     scores = []
             if s_valid:
                 statuses.append(Status(status))
@@ -292,6 +298,39 @@ def test_reset_in_any_cycle_of_a_load(seed):
         assert seen == results[other][:3], f"seed {seed}"
 
     simulator = Simulator(ResetInserter(reset)(dut))
+    simulator.add_clock(CLOCK_PERIOD)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_what_a_swap_costs(kind):
+    """Frames without a pause: the first of the new network goes in `restart` + 2 cycles after the last old result."""
+    (old, new), frames, results = pair(kind, 8)
+    lanes, elements = old.config.pixels.lanes, old.config.pixels.elements
+    beats = [
+        {"codes": frame[at : at + lanes].tolist(), "last": at + lanes == elements}
+        for frame in np.concatenate([frames] * 2)
+        for at in range(0, elements, lanes)
+    ]
+    chunk_bytes = [
+        {"data": byte, "last": k == len(packet) - 1} for packet in new.image.packets() for k, byte in enumerate(packet)
+    ]
+    dut = old.create()
+
+    async def bench(ctx):
+        pins = Pins(ctx, dut)
+        seen, _ = await pins.run(beats, chunk_bytes)
+        swap = [result == results[0][n % len(frames)] for n, result in enumerate(seen)].index(False)
+        begins = pins.taken[:: elements // lanes]
+        # A table at the input is read in the first cycle after a reset.
+        assert begins[swap] - pins.given[swap - 1] == old.restart + 2 + (old.config.pixels.rom is not None)
+        # Frames before are as fast as without a load, and so are those after.
+        gaps = np.diff(pins.given)
+        assert set(gaps[: swap - 1]) | set(gaps[swap + 1 :]) == {old.config.interval}
+        assert pins.given[swap] - begins[swap] <= old.config.latency + old.config.settling
+
+    simulator = Simulator(dut)
     simulator.add_clock(CLOCK_PERIOD)
     simulator.add_testbench(bench)
     simulator.run()

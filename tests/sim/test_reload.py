@@ -22,7 +22,7 @@ from signfold.sw.hosted import generate_hosted, identity, reloadable_parameters
 from signfold.sw.link import Device
 from signfold.sw.link.frames import FrameReader, encode_frame
 from signfold.sw.lower import lower, stream_order
-from signfold.sw.network import Dense, InputType, Network, Threshold
+from signfold.sw.network import Conv, Dense, InputType, Network, Threshold
 from signfold.sw.plan import LayerPlan, Plan
 from signfold.sw.reload import plan_hash
 
@@ -272,18 +272,39 @@ def test_folders_that_are_no_reloadable_designs(tmp_path):
     assert result.exit_code == 2
 
 
-def test_verilog_with_images_from_files(design, tmp_path):
+def windowed():
+    """Plan and two networks whose windows lie partly outside the image: weights are read before a frame comes in."""
+    plan, rng, found = Plan((LayerPlan(2, 4),)), np.random.default_rng(3), []
+    while len(found) < 2:
+        weights = rng.integers(0, 2, (12, 4, 3, 3)).astype(np.uint8)
+        conv = Conv("conv", "input", weights, (1, 1), (1, 0, 1, 0), None)
+        one = Network(InputType((4, 2, 2), 1), (conv,), "conv")
+        # What scores begin at is no table's.
+        if not found or lower(one, plan).scores.origin == lower(found[0], plan).scores.origin:
+            found.append(one)
+    return plan, *found
+
+
+@pytest.mark.parametrize("kind", ["dense", "windows"])
+def test_verilog_with_images_from_files(design, tmp_path, kind):
     """Verilog of an accelerator alone, its tables read from .mem files: an image that comes in replaces them."""
-    sidecar, pictures = design.sidecar, frames(40)
-    assert [entry["rom"] for entry in sidecar["reload"]["tables"]] == [rom.name for rom in lower(OLD, PLAN).roms]
-    image = ReloadableParameters(lower(NEW, PLAN), bytes.fromhex(sidecar["reload"]["build"])).image
+    plan, old, new = (PLAN, OLD, NEW) if kind == "dense" else windowed()
+    if kind == "windows":
+        design = generate(old, plan, tmp_path / "design", reloadable=True)
+    sidecar = design.sidecar
+    # Modules that are converted once start anew with the others.
+    columns = re.findall(r" accelerator__column_\d+ \S+ \((.*?)\);", design.verilog.read_text(), re.DOTALL)
+    assert columns and all(r".rst(\$" in ports for ports in columns)
+    shape, codes = (40, *old.input.shape), 1 << old.input.bits
+    pictures = np.random.default_rng(7).integers(0, codes, shape).astype(np.uint8)
+    assert [entry["rom"] for entry in sidecar["reload"]["tables"]] == [rom.name for rom in lower(old, plan).roms]
+    image = ReloadableParameters(lower(new, plan), bytes.fromhex(sidecar["reload"]["build"])).image
     load = {"chunks": sidecar["reload"]["chunks"], "bytes": sidecar["reload"]["chunk_bytes"]}
-    harness = NativeHarness(
-        {**sidecar, "load": load}, [design.verilog], tmp_path / "native", defines={MEMORY_MACRO: ""}
-    )
+    build, defines = tmp_path / "native", {MEMORY_MACRO: ""}
+    harness = NativeHarness({**sidecar, "load": load}, [design.verilog], build, defines=defines)
     damaged = bytearray(image.pack())
     damaged[-5] ^= 1
-    for data, one in ((image.pack(), NEW), (bytes(damaged), OLD)):
+    for data, one in ((image.pack(), new), (bytes(damaged), old)):
         for seed, stall in enumerate((0.0, 0.3)):
             run = harness.run(
                 stream_order(one, pictures),
