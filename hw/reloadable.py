@@ -84,9 +84,9 @@ class ReloadableAccelerator(wiring.Component):
     old one, those after it by the new one.
 
     Cost of a swap: until the last frame inside has come out, at most what it takes by itself and what its results wait;
-    `restart` + 2 cycles after it, one more where a table is at the input, the first beat of the next frame goes in; that
-    frame may take `config.settling` longer than the latency, as after every reset. Frames before and after are as fast
-    as ever; loading by itself costs none of them a cycle.
+    `restart` + 2 cycles after it, one more where a table is at the input, the first beat of the next frame goes in;
+    that frame may take `config.settling` longer than the latency, as after every reset. Frames before and after are as
+    fast as ever; loading by itself costs none of them a cycle.
 
     A reset keeps the network in force, that is the last one whose swap has begun, and forgets a half image.
 
