@@ -10,52 +10,13 @@ import numpy as np
 from signfold.hw.packet import RESPONSE_FLAG, Geometry, Hashes, RequestType, Status
 from signfold.sw.errors import LinkError
 from signfold.sw.link.abstract import Link
+from signfold.sw.link.answers import FINAL, RefusedError, Results, contradiction, described, named, unpack_result
 from signfold.sw.link.frames import FrameReader, encode_frame
 
-__all__ = ["Device", "RefusedError", "Results"]
+__all__ = ["Device", "Results"]
 
 #: No response is longer: identify, or the scores of the largest geometry.
 _LONGEST_RESPONSE = 3 + 65535 * 32 + 2 + 2
-
-
-#: Statuses that a repeated request would get again, with what they mean.
-_FINAL = {
-    Status.UNKNOWN_TYPE: "the device knows no such request: it was not built with --reloadable",
-    Status.BAD_IMAGE: "the device refuses the image: it is of another build or damaged; the old network stays in force",
-    Status.BAD_ORDER: "the device has lost what came before, perhaps by a reset; the old network stays in force",
-}
-
-
-class RefusedError(LinkError):
-    """A device's answer that asking again does not change.
-
-    Parameters
-    ----------
-    message : str
-        What was refused, and why.
-    status : int
-        The answer's status.
-    """
-
-    def __init__(self, message: str, status: int):
-        super().__init__(message)
-        self.status = status
-
-
-@dataclass(frozen=True, eq=False)
-class Results:
-    """What a device computed.
-
-    Parameters
-    ----------
-    scores : numpy.ndarray
-        int64 ``[n, classes]``.
-    classes : numpy.ndarray
-        int64 ``[n]``.
-    """
-
-    scores: np.ndarray
-    classes: np.ndarray
 
 
 @dataclass
@@ -152,13 +113,13 @@ class Device:
         payloads = [frame.tobytes() for frame in frames]
 
         def check(payload: bytes) -> str | None:
-            return _contradiction(payload, geometry)
+            return contradiction(payload, geometry)
 
         answers = self._ask(
             RequestType.INFER, payloads, window=geometry.window, answer_bytes=geometry.result_bytes, check=check,
             progress=progress,
         )  # fmt: skip
-        results = [_unpack_result(answer, geometry) for answer in answers]
+        results = [unpack_result(answer, geometry) for answer in answers]
         return Results(
             np.array([scores for scores, _ in results], np.int64).reshape(len(frames), geometry.classes),
             np.array([best for _, best in results], np.int64),
@@ -256,10 +217,10 @@ class Device:
                 attempt = self._match(packet, kind, under_way)
                 if attempt is None:
                     continue
-                if packet[2] in _FINAL and kind in (RequestType.ID, RequestType.RELOAD):
-                    raise RefusedError(f"{_what(kind, attempt.index)}: {_FINAL[packet[2]]}", packet[2])
+                if packet[2] in FINAL and kind in (RequestType.ID, RequestType.RELOAD):
+                    raise RefusedError(f"{described(kind, attempt.index)}: {FINAL[packet[2]]}", packet[2])
                 if packet[2] != Status.OK:
-                    failures[attempt.index] = f"the device answers with status {_status(packet[2])}"
+                    failures[attempt.index] = f"the device answers with status {named(packet[2])}"
                 elif problem := check(packet[3:]):
                     failures[attempt.index] = problem
                 else:
@@ -271,7 +232,7 @@ class Device:
                 failures[under_way.pop(seq).index] = f"no answer within {self.timeout} s"
             for index, problem in failures.items():
                 if tries[index] == self.attempts:
-                    raise LinkError(f"{_what(kind, index)} failed {self.attempts} times, at last because {problem}")
+                    raise LinkError(f"{described(kind, index)} failed {self.attempts} times, at last because {problem}")
                 self.repeated += 1
                 waiting.appendleft(index)
         return answers
@@ -282,37 +243,3 @@ class Device:
         if len(packet) < 3 or packet[0] != kind | RESPONSE_FLAG:
             return None
         return under_way.pop(packet[1], None)
-
-
-def _what(kind: RequestType, index: int) -> str:
-    """Say what a request asks for."""
-    chunk = f"chunk {index} of weights"
-    whats = {
-        RequestType.IDENTIFY: "identify request",
-        RequestType.ID: "id request",
-        RequestType.LOAD: chunk,
-        RequestType.RELOAD: chunk,
-    }
-    return whats.get(kind, f"frame {index}")
-
-
-def _status(value: int) -> str:
-    return Status(value).name if value in list(Status) else f"{value} (unknown)"
-
-
-def _unpack_result(payload: bytes, geometry: Geometry) -> tuple[list[int], int]:
-    size = geometry.score_bytes
-    scores = [
-        int.from_bytes(payload[n * size : (n + 1) * size], "little", signed=True) for n in range(geometry.classes)
-    ]
-    return scores, int.from_bytes(payload[geometry.classes * size :], "little")
-
-
-def _contradiction(payload: bytes, geometry: Geometry) -> str | None:
-    """Return what is wrong with a result, or None: the class must follow from the scores."""
-    if len(payload) != geometry.result_bytes:
-        return f"the result must hold {geometry.result_bytes} bytes, not {len(payload)}"
-    scores, best = _unpack_result(payload, geometry)
-    if best != scores.index(max(scores)):
-        return f"the result's class {best} is not that of the highest score"
-    return None
