@@ -12,13 +12,14 @@ from typer.testing import CliRunner
 from signfold.hw.packet import RequestType, Status
 from signfold.hw.reloadable import ReloadableParameters
 from signfold.hw.verilog import MEMORY_MACRO
-from signfold.sim.link import DIVISOR, SimulatedLink, build_simulated_device
+from signfold.sim.link import DIVISOR, SimulatedLink, build_simulated_device, build_simulated_netlist
 from signfold.sim.native import NativeHarness
+from signfold.sim.netlist import synthesize
 from signfold.sw.cli.app import app
 from signfold.sw.design_folder import read_design_folder
 from signfold.sw.errors import ImageError, LinkError, PlanError
 from signfold.sw.generate import generate
-from signfold.sw.hosted import generate_hosted, identity, reloadable_parameters
+from signfold.sw.hosted import TOP, generate_hosted, identity, reloadable_parameters
 from signfold.sw.link import Device
 from signfold.sw.link.frames import FrameReader, encode_frame
 from signfold.sw.lower import lower, stream_order
@@ -318,3 +319,23 @@ def test_verilog_with_images_from_files(design, tmp_path, kind):
             )
             assert run.failure is None
             assert_golden(run, one, pictures)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("family", ["ice40", "ecp5"])
+def test_netlist_takes_another_network(tmp_path, family):
+    """After synthesis, tables in block RAMs whose bytes are written one by one."""
+    (tmp_path / "hosted.v").write_text(DESIGNS[OLD].verilog)
+    netlist = synthesize(tmp_path / "hosted.v", family, tmp_path / "netlist", top=TOP)
+    build_simulated_netlist(netlist, family, tmp_path / "device", divisor=DIVISOR)
+    pictures, packets = frames(20), IMAGE.packets()
+    with SimulatedLink(tmp_path / "device") as link:
+        device = Device(link, timeout=0.05)
+        assert_golden(device.infer(pictures), OLD, pictures)
+        device.reload(packets[:-1])
+        assert_golden(device.infer(pictures), OLD, pictures)
+        device.reload(packets[-1:])
+        assert_golden(device.infer(pictures), NEW, pictures)
+        assert device.identify_all().network == identity(NEW)
+        link.reset()
+        assert_golden(device.infer(pictures), NEW, pictures)
