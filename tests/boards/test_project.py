@@ -217,8 +217,10 @@ def test_synthesis(name, tmp_path):
     folder = tmp_path / PROJECT
     (folder / "library.v").write_text(LIBRARY)
     if board.family == "cyclone5":
+        # What the library has is inlined and goes: Yosys has empty modules of these names, without all ports.
         yosys(
-            "read_verilog library.v; read_verilog -DSIGNFOLD_MEM hosted.v top.v; "
+            "read_verilog library.v; read_verilog -DSIGNFOLD_MEM hosted.v top.v; hierarchy -check -top top; proc; "
+            "flatten; opt -purge; delete altiobuf_in altiobuf_out altera_std_synchronizer_bundle; "
             "synth_intel_alm -family cyclonev -noiopad -noclkbuf -top top; check -assert",
             folder,
         )
