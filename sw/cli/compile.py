@@ -9,7 +9,9 @@ from rich.console import Console
 
 from signfold.sw.cli.output import console, emit, print_lines
 from signfold.sw.compile.checkpoint import EPOCHS
-from signfold.sw.compile.driver import SAMPLE, SCORE_BITS, Compilation, compile_run
+from signfold.sw.compile.compilation import SAMPLE, SCORE_BITS, Compilation
+from signfold.sw.compile.driver import compile_run
+from signfold.sw.compile.fixed_point import FRACTIONS
 from signfold.sw.errors import CompileError
 from signfold.sw.files import write_whole
 
@@ -31,7 +33,18 @@ def compile(  # the name of the command
     ] = SCORE_BITS,
     real_weights: Annotated[
         int | None,
-        typer.Option(help="round real weights to so many bits", min=2, max=8, show_default="refuse them"),
+        typer.Option(
+            help="round real weights to so many bits", min=2, max=8, show_default="refuse them; with branches, 8"
+        ),
+    ] = None,
+    fraction: Annotated[
+        int | None,
+        typer.Option(
+            help="fraction bits of networks that branch",
+            min=FRACTIONS[0],
+            max=FRACTIONS[-1],
+            show_default="by the scales",
+        ),
     ] = None,
     sample: Annotated[
         int,
@@ -44,7 +57,8 @@ def compile(  # the name of the command
 ) -> None:
     """Fold a trained network into integers, exactly, and prove it channel by channel.
 
-    Every threshold is checked against the trained parameters in exact arithmetic before anything is written.
+    Every threshold is checked against the trained parameters in exact arithmetic before anything is written. Networks
+    that branch (shortcuts, dense connections) are rounded once, to fixed-point numbers; how far that agrees is printed.
     """
     if epoch is not None and epoch not in EPOCHS:
         raise typer.BadParameter(f"epoch is {epoch!r}, allowed: {', '.join(EPOCHS)}")
@@ -60,6 +74,7 @@ def compile(  # the name of the command
             sample=sample,
             data_dir=data_dir,
             real_weights=real_weights,
+            fraction=fraction,
             on_pass=status.update,
         )
     try:
@@ -78,10 +93,11 @@ def compile(  # the name of the command
 def _render(output: Console, compilation: Compilation, out: Path) -> None:
     report: dict[str, Any] = compilation.report
     lines = [f"network              {out}", f"content hash         {compilation.network.content_hash}"]
-    activations = {layer["layer"]: layer for layer in report["layers"]}
+    activations = {layer["layer"]: layer for layer in report.get("layers", ())}
     for entry in report["chain"]:
         shape = "x".join(map(str, entry["shape"]))
-        lines.append(f"{entry['layer']!r:<20} {entry['text']} ({shape})")
+        reads = f", reads {', '.join(map(repr, entry['inputs']))}" if "inputs" in entry else ""
+        lines.append(f"{entry['layer']!r:<20} {entry['text']} ({shape}){reads}")
         lines.append(f"{'':<20} folds: {entry['fold']}")
         layer = activations.get(entry["layer"])
         if layer is not None:
@@ -90,14 +106,10 @@ def _render(output: Console, compilation: Compilation, out: Path) -> None:
                 f"{'':<20} {layer['channels']} channels: {layer['flipped']} flipped, {layer['always']} always, "
                 f"{layer['never']} never{levels}, {len(layer['differing'])} differ in float32 ({report['evaluator']})"
             )
-    head = report["head"]
-    if head["kind"] == "sums":
-        lines.append(f"scores               raw sums of {head['score_bits']} bits")
-    else:
-        what = "sums and a constant a class, " if head["kind"] == "offsets" else ""
-        lines.append(f"scores               {what}{head['score_bits']} bits, {head['fraction']} fraction bits")
-        if "frames" in head:
-            lines.append(f"agreement            {head['agreement']:.4%} with the float head on {head['frames']} frames")
+    if "fraction" in report:
+        lines.append(f"fixed point          {report['fraction']} fraction bits")
+    if "head" in report:
+        lines += _head(report["head"])
     if "rounded" in report:
         lines += _rounded(report["rounded"])
     if "float_model" in report:
@@ -109,6 +121,17 @@ def _render(output: Console, compilation: Compilation, out: Path) -> None:
         trained = "not recorded" if accuracy["float"] is None else f"{accuracy['float']:.4f}"
         lines.append(f"validation accuracy  {accuracy['integer']:.4f} (trained float model {trained})")
     print_lines(output, lines)
+
+
+def _head(head: dict[str, Any]) -> list[str]:
+    """Say what the scores are."""
+    if head["kind"] == "sums":
+        return [f"scores               raw sums of {head['score_bits']} bits"]
+    what = "sums and a constant a class, " if head["kind"] == "offsets" else ""
+    lines = [f"scores               {what}{head['score_bits']} bits, {head['fraction']} fraction bits"]
+    if "frames" in head:
+        lines.append(f"agreement            {head['agreement']:.4%} with the float head on {head['frames']} frames")
+    return lines
 
 
 def _rounded(rounded: dict[str, Any]) -> list[str]:
@@ -140,6 +163,6 @@ def _float_model(compared: dict[str, Any]) -> list[str]:
 
 
 def _explained(entry: dict[str, Any]) -> str:
-    if not entry["differing"]:
+    if not entry["differing"] or "explained" not in entry:
         return ""
     return f"; {entry['explained']} of the {entry['differing']} others explained by float32 rounding at a step"

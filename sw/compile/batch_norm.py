@@ -36,6 +36,8 @@ class BatchNorm(FloatLayer):
         (see `by_shift`); the variance is then 1 and eps 0.
     reads : str or None
         Layer of the checkpoint that reads the sums, where this one stands for several; None: `name`.
+    fraction : int or None
+        The result is rounded to multiples of ``2**-fraction``, halves up; None: it is not rounded.
 
     Raises
     ------
@@ -54,6 +56,7 @@ class BatchNorm(FloatLayer):
     shift: np.ndarray | None = None
     powers: tuple[np.ndarray, np.ndarray] | None = None
     reads: str | None = None
+    fraction: int | None = None
 
     @classmethod
     def by_shift(

@@ -2,6 +2,7 @@
 
 from signfold.sw.compile.activation import Activation
 from signfold.sw.compile.batch_norm import BatchNorm
+from signfold.sw.compile.float_graph import FloatGraph
 from signfold.sw.compile.float_layers import (
     AveragePooling,
     CommonScale,
@@ -11,10 +12,11 @@ from signfold.sw.compile.float_layers import (
     PixelThresholds,
 )
 from signfold.sw.compile.float_network import FloatNetwork
+from signfold.sw.compile.graph_layers import Clip, Join, Shortcut, Total
 from signfold.sw.compile.linear_layers import FloatConv, LinearLayer
 from signfold.sw.compile.window import Window
 
-__all__ = ["describe_layers"]
+__all__ = ["describe_graph", "describe_layers"]
 
 
 def describe_layers(network: FloatNetwork) -> list[dict[str, object]]:
@@ -32,6 +34,17 @@ def describe_layers(network: FloatNetwork) -> list[dict[str, object]]:
         text = _text(layer, shape, network.input.bits)
         entries.append({"layer": layer.name, "kind": layer.kind, "shape": list(result), "text": text})
         shape = result
+    return entries
+
+
+def describe_graph(graph: FloatGraph) -> list[dict[str, object]]:
+    """Describe each layer of a graph as `describe_layers` does, with ``inputs`` where they are not the one before."""
+    entries: list[dict[str, object]] = []
+    for step in graph.steps:
+        layer, before = step.layer, entries[-1]["layer"] if entries else "input"
+        text = _text(layer, graph.shapes[step.inputs[0]], graph.input.bits)
+        entry = {"layer": layer.name, "kind": layer.kind, "shape": list(graph.shapes[layer.name]), "text": text}
+        entries.append(entry if step.inputs == (before,) else entry | {"inputs": list(step.inputs)})
     return entries
 
 
@@ -60,14 +73,27 @@ def _text(layer: FloatLayer, shape: tuple[int, ...], pixel_bits: int) -> str:
         case MaxPooling() | AveragePooling():
             return f"{layer.kind} {_window(layer.window)}"
         case BatchNorm(activation=None):
-            return "batch normalization to scores"
+            return _normalization(layer)
         case BatchNorm():
-            norm = "batch normalization" if layer.powers is None else "shift-based batch normalization"
+            norm = _normalization(layer)
             shift = "" if layer.shift is None else "static shift, "
             return f"{norm}, {shift}{_activation(layer.activation)}"
         case CommonScale():
             return "common scale of scores"
+        case Clip():
+            return "rectifier" if layer.high is None else f"clip to {float(layer.low):g}..{float(layer.high):g}"
+        case Shortcut():
+            return f"shortcut, stride {layer.stride}, to {layer.channels} channels"
+        case Total():
+            return "sum of branches"
+        case Join():
+            return "channels of branches"
     raise TypeError(f"no words for {type(layer).__name__}")
+
+
+def _normalization(layer: BatchNorm) -> str:
+    words = "batch normalization" if layer.powers is None else "shift-based batch normalization"
+    return words if layer.fraction is None else f"{words} to {layer.fraction} fraction bits"
 
 
 def _activation(activation: Activation) -> str:

@@ -2,52 +2,29 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.metadata import version
 
 import numpy as np
 
-from signfold.sw import data
-from signfold.sw.compile.accuracy import Accuracy, frames_for, measure
+from signfold.sw.compile.accuracy import Accuracy
 from signfold.sw.compile.agreement import compare_classes, compare_codes
 from signfold.sw.compile.checkpoint import StoredModel, read_model
+from signfold.sw.compile.compilation import SAMPLE, SCORE_BITS, Compilation, Validation, facts
 from signfold.sw.compile.describe import describe_layers
 from signfold.sw.compile.float32 import FORMULA, choose_evaluator
+from signfold.sw.compile.float_graph import branches
 from signfold.sw.compile.float_network import FloatNetwork
 from signfold.sw.compile.fold import fold_body
 from signfold.sw.compile.frontend import import_model
+from signfold.sw.compile.graph_run import compile_graph_run
 from signfold.sw.compile.head import add_head
 from signfold.sw.compile.how import describe_folds
 from signfold.sw.compile.real_weights import round_real_weights
 from signfold.sw.compile.report import head_report, layer_report
 from signfold.sw.compile.verify import verify_body, verify_head
-from signfold.sw.errors import DataError
+from signfold.sw.errors import CompileError
 from signfold.sw.network import Network
 
 __all__ = ["SAMPLE", "SCORE_BITS", "Compilation", "compile_network", "compile_run"]
-
-#: Width of the scores of an affine head unless another is asked for.
-SCORE_BITS = 24
-#: Frames on which every code is compared with the trained model's.
-SAMPLE = 200
-
-
-@dataclass(frozen=True, eq=False)
-class Compilation:
-    """What a compilation gives.
-
-    Parameters
-    ----------
-    network : Network
-        The verified integer network.
-    report : dict
-        JSON object: source, accuracy, the trained layers and what became of them in words (``chain``), activations
-        (``layers``, see `report.layer_report`), head (`report.head_report`) and, with PyTorch and frames,
-        ``float_model``: classes and codes beside the trained model's (`agreement`).
-    """
-
-    network: Network
-    report: dict[str, object]
 
 
 def compile_network(
@@ -85,6 +62,7 @@ def compile_run(
     sample: int = SAMPLE,
     data_dir: str | os.PathLike[str] | None = None,
     real_weights: int | None = None,
+    fraction: int | None = None,
     on_pass: Callable[[str], object] | None = None,
 ) -> Compilation:
     """Compile a training run.
@@ -109,7 +87,10 @@ def compile_run(
         Folder of data sets. Without it, and without data in the usual place, accuracy is left out and the report says
         why.
     real_weights : int, optional
-        Bits that real weights are rounded to, 2 to 8 (see `real_weights`); without it they are refused.
+        Bits that real weights are rounded to, 2 to 8 (see `real_weights`); without it they are refused in a chain, and
+        rounded to 8 bits in a network that branches.
+    fraction : int, optional
+        Fraction bits of a network that branches; without it `fixed_point.suitable_fraction`.
     on_pass : callable, optional
         Told what begins, in a few words.
 
@@ -118,11 +99,18 @@ def compile_run(
     CheckpointError, CompileError
         The run cannot be read or does not fold.
     DataError
-        `data_dir` was given and does not hold the validation split.
+        `data_dir` was given and does not hold the validation split; or the network branches, and there are no training
+        pictures to choose the ranges of its codes by.
     """
     tell = on_pass or (lambda _: None)
     tell("read checkpoint")
     trained = model = read_model(run, epoch)
+    if branches(model):
+        return compile_graph_run(
+            model, name, fraction, real_weights, score_bits=score_bits, sample=sample, data_dir=data_dir, tell=tell
+        )
+    if fraction is not None:
+        raise CompileError("fraction bits are for networks that branch: this one is a chain, whose codes are exact")
     rounded: list[dict[str, object]] = []
     if real_weights is not None:
         model, rounded = round_real_weights(trained, real_weights)
@@ -130,31 +118,14 @@ def compile_run(
     tell("fold and verify")
     network = compile_network(float_network, score_bits=score_bits)
     tell("evaluate on the validation split")
-    frames = missing = accuracy = integer = None
-    try:
-        frames, labels = frames_for(network, data.load(model.dataset, data_dir), "validation")
-    except DataError as cause:
-        if data_dir is not None:
-            raise
-        missing = str(cause)
-    else:
-        integer = measure(network, frames, labels)
-        accuracy = {"split": "validation", "frames": integer.frames, "integer": integer.fraction}
-        accuracy["float"] = model.validation
-    metadata = {
-        "name": name or _name(model.dataset, float_network),
-        "dataset": model.dataset,
-        "checkpoint": {"epoch": model.epoch, "sha256": trained.sha256},
-        "training": model.training,
-        "signfold": version("signfold"),
-    }
-    if rounded:
-        metadata["real_weights"] = real_weights
-    if accuracy is not None:
-        metadata["accuracy"] = accuracy
+    validation = Validation.of(network, model.dataset, data_dir)
+    frames, integer = validation.frames, validation.accuracy
+    metadata = facts(
+        name or _name(model.dataset, float_network), model, trained, validation, real_weights if rounded else None
+    )
     network = Network(network.input, network.nodes, network.output, metadata)
     tell("compare with float32")
-    report = _report(float_network, network, frames, integer, missing)
+    report = _report(float_network, network, frames, integer, validation.missing)
     if integer is not None and sample and report["evaluator"] != FORMULA:
         tell("run the trained model")
         report["float_model"] = _agreement(model, float_network, network, frames, integer, sample)

@@ -29,7 +29,7 @@ from signfold.sw.errors import CompileError
 from signfold.sw.network import Conv, Dense, MaxPool, Node, SumPool, Threshold, ValueType
 from signfold.sw.network.types import shown
 
-__all__ = ["Folded", "ceiling", "fold_body", "fold_norm", "number_values"]
+__all__ = ["Folded", "ceiling", "flipped", "fold_body", "fold_norm", "number_values"]
 
 #: Bits that the compiler's own codes of means may have.
 MAX_BITS = 8
@@ -215,7 +215,7 @@ class _Folder:
         if self._recoded:
             self._recode(layer)
         meaning = weighted(layer, self.meaning, self._value.shape)
-        weights = _flipped(layer.codes, layer.levels, layer.negative)
+        weights = flipped(layer.codes, layer.levels, layer.negative)
         if isinstance(layer, FloatDense):
             node: Node = Dense(layer.name, self._source, weights, layer.levels)
         else:
@@ -250,7 +250,7 @@ class _Folder:
         inverted = (negative if pooled else np.zeros_like(negative)) ^ self._complemented
         if not pooled:
             linear = self.nodes[self._linear]
-            self.nodes[self._linear] = replace(linear, weights=_flipped(linear.weights, linear.levels, negative))
+            self.nodes[self._linear] = replace(linear, weights=flipped(linear.weights, linear.levels, negative))
         self.flips[layer.name] = np.zeros_like(negative) if pooled else negative
         node = Threshold(layer.name, self._source, thresholds, inverted if inverted.any() else None)
         self._append(node, of_activation(layer.activation))
@@ -267,7 +267,7 @@ class _Folder:
         self._append(node, recoded(self.meaning, value, node.levels))
 
 
-def _flipped(codes: np.ndarray, levels: int, channels: np.ndarray) -> np.ndarray:
+def flipped(codes: np.ndarray, levels: int, channels: np.ndarray) -> np.ndarray:
     """Return weight codes with those of some channels negated."""
     codes = codes.copy()
     codes[channels] = (levels - 1) - codes[channels]

@@ -29,7 +29,7 @@ from signfold.sw.errors import CheckpointError, CompileError, NetworkError
 from signfold.sw.network import InputType
 from signfold.sw.network.types import is_int, shown
 
-__all__ = ["import_model", "read_input"]
+__all__ = ["LayerReader", "import_model", "read_input"]
 
 #: Parameters of batch normalization by the names of their tensors.
 _NORM = {"gamma": "weight", "beta": "bias", "mean": "running_mean", "variance": "running_var"}
@@ -50,7 +50,7 @@ def import_model(model: StoredModel) -> FloatNetwork:
     entries = model.description.get("layers")
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise CheckpointError(f"model: layers must be a list of objects, not {shown(entries)}")
-    reader = _LayerReader(model.tensors)
+    reader = LayerReader(model.tensors)
     for position, entry in enumerate(entries):
         reader.read(position, entry, entries[position + 1 :])
     reader.finish()
@@ -73,7 +73,7 @@ def read_input(entry: object) -> InputType:
         raise CheckpointError(f"model: {cause}") from None
 
 
-class _LayerReader(WeightReader):
+class LayerReader(WeightReader):
     """Turns layer entries into layers, taking each tensor once."""
 
     def __init__(self, tensors: Mapping[str, np.ndarray]) -> None:
@@ -84,14 +84,19 @@ class _LayerReader(WeightReader):
         self._clipped = False  # by a hardtanh since then
         self.layers: list[FloatLayer] = []
 
-    def read(self, position: int, entry: Mapping[str, object], later: Sequence[Mapping[str, object]]) -> None:
-        """Read one entry; `later` are those after it."""
-        kind = entry.get("kind")
-        name = entry.get("name", kind)
+    def begin(self, position: int, entry: Mapping[str, object]) -> tuple[str, str]:
+        """Return an entry's name, refused unless it is a new one, and that of the entry before."""
+        name = entry.get("name", entry.get("kind"))
         if not isinstance(name, str) or not name or name == "input" or name in self._names:
             raise CheckpointError(f"layer {position}: name {shown(name)} must be text, unique, and not 'input'")
         self._names.add(name)
-        reads, self._last = self._last, name
+        before, self._last = self._last, name
+        return name, before
+
+    def read(self, position: int, entry: Mapping[str, object], later: Sequence[Mapping[str, object]]) -> None:
+        """Read one entry; `later` are those after it."""
+        kind = entry.get("kind")
+        name, reads = self.begin(position, entry)
         if kind == "concat":
             self._concat(name, entry, reads)
             return
@@ -111,7 +116,7 @@ class _LayerReader(WeightReader):
         if kind in KINDS:
             raise refuse(name, kind)
         refuse_choices(name, entry)
-        self.layers.append(self._layer(name, kind, entry))
+        self.layers.append(self.layer(name, kind, entry))
 
     def _concat(self, name: str, entry: Mapping[str, object], reads: str) -> None:
         inputs = entry.get("inputs")
@@ -121,7 +126,8 @@ class _LayerReader(WeightReader):
             raise refuse(name, "concat")
         self.layers = copy_sums(self.layers, len(inputs), name)
 
-    def _layer(self, name: str, kind: object, entry: Mapping[str, object]) -> FloatLayer:
+    def layer(self, name: str, kind: object, entry: Mapping[str, object]) -> FloatLayer:
+        """Read the layer of an entry that joins nothing."""
         match kind:
             case "input_threshold":
                 return PixelThresholds(name, self.thresholds(name, entry.get("thresholds")))
@@ -184,9 +190,13 @@ class _LayerReader(WeightReader):
                     f"between -1 and 1, as a larger one makes all signs the same"
                 )
             return replace(before, name=name, activation=activation, shift=offset, reads=before.name)
-        channels = next((layer.channels for layer in self.layers[::-1] if isinstance(layer, LinearLayer)), 1)
+        channels = self.channels()
         ones, zeros = np.ones(channels), np.zeros(channels)
         return BatchNorm(name, ones, zeros, zeros, ones, 0.0, activation, shift=self._offset(name, entry))
+
+    def channels(self) -> int:
+        """Return the channels that the entry being read comes after."""
+        return next((layer.channels for layer in self.layers[::-1] if isinstance(layer, LinearLayer)), 1)
 
     def _activation(self, name: str, kind: str, entry: Mapping[str, object]) -> Activation | None:
         if kind == "_quant":

@@ -23,7 +23,16 @@ from signfold.sw.errors import CompileError
 from signfold.sw.network import Affine, Network, Node, ValueType
 from signfold.sw.network.types import shown
 
-__all__ = ["add_head", "class_norm", "fixed_point", "longest_fraction", "quantize_affine", "shift_sums"]
+__all__ = [
+    "add_head",
+    "class_norm",
+    "fixed_point",
+    "longest_fraction",
+    "quantize_affine",
+    "round_affine",
+    "score_node",
+    "shift_sums",
+]
 
 #: Largest number of fraction bits that an affine node states.
 MAX_FRACTION = 62
@@ -53,24 +62,30 @@ def fixed_point(rational: Fraction, sign: int, square: Fraction) -> int:
 
 
 def quantize_affine(norm: BatchNorm, fraction: int, meaning: Meaning) -> tuple[list[int], list[int]]:
-    """Round the slopes and offsets of `norm` over sums x to multiples of ``2**-fraction``.
+    """Round the slopes and offsets of `norm` over sums x to multiples of ``2**-fraction``; see `round_affine`."""
+    return round_affine(norm, Fraction(1 << fraction), meaning)
+
+
+def round_affine(
+    norm: BatchNorm, unit: Fraction, meaning: Meaning, origin: Fraction = Fraction(0)
+) -> tuple[list[int], list[int]]:
+    """Round the slopes and offsets of `norm` over sums x, each once and correctly, halves up.
 
     Returns
     -------
     list of int
-        ``round(gamma*scale/(divisor*sqrt(v)) * 2**fraction)`` a channel.
+        ``round(gamma*scale/(divisor*sqrt(v)) * unit)`` a channel.
     list of int
-        ``round((beta + gamma*(scale*offset/divisor - mean)/sqrt(v)) * 2**fraction)`` a channel.
+        ``round((beta - origin + gamma*(scale*offset/divisor - mean)/sqrt(v)) * unit)`` a channel.
     """
     scales, offsets = [], []
-    unit = Fraction(1 << fraction)
     for channel in range(norm.channels):
         gamma, beta, mean, spread = norm.exact(channel)
         factor = meaning.scale(channel) / meaning.divisor
         slope = gamma * unit * factor
         shift = gamma * unit * (factor * meaning.offset(channel) - mean)
         scales.append(fixed_point(Fraction(0), _sign(slope), slope * slope / spread))
-        offsets.append(fixed_point(beta * unit, _sign(shift), shift * shift / spread))
+        offsets.append(fixed_point((beta - origin) * unit, _sign(shift), shift * shift / spread))
     return scales, offsets
 
 
@@ -165,13 +180,40 @@ def add_head(network: FloatNetwork, folded: Folded, score_bits: int) -> tuple[No
     """
     if not 8 <= score_bits <= 62:
         raise ValueError(f"score_bits must be from 8 to 62, not {score_bits!r}")
-    head, meaning, nodes = network.head, folded.meaning, folded.nodes
+    nodes = folded.nodes
     value = Network(network.input, nodes, nodes[-1].name).types[nodes[-1].name]
-    classes, source = value.shape[0], nodes[-1].name
+    affine = score_node(network.head, folded.meaning, value, nodes[-1].name, score_bits)
+    return nodes if affine is None else (*nodes, affine)
+
+
+def score_node(
+    head: FloatLayer | None, meaning: Meaning, value: ValueType, source: str, score_bits: int
+) -> Affine | None:
+    """Return the node that makes scores of sums, or None where these are scores already.
+
+    Parameters
+    ----------
+    head : FloatLayer or None
+        What the trained network has after the sums.
+    meaning : Meaning
+        What the sums stand for.
+    value : ValueType
+        Their type.
+    source : str
+        Node that gives them.
+    score_bits : int
+        See `add_head`.
+
+    Raises
+    ------
+    CompileError
+        See `add_head`.
+    """
+    classes = value.shape[0]
     name = head.name if head is not None else f"{source}.scores"
     affine = class_norm(head, meaning, classes, name)
     if affine is None and len(meaning.offsets) == 1:
-        return nodes
+        return None
 
     def quantize(fraction: int) -> tuple[list[int], list[int]]:
         if affine is None:
@@ -185,4 +227,4 @@ def add_head(network: FloatNetwork, folded: Folded, score_bits: int) -> tuple[No
         exact = next((bits for bits in range(fraction) if all((1 << bits) % d == 0 for d in denominators)), fraction)
         fraction = min(fraction, exact)
     scale, offset = (np.array(values, np.int64) for values in quantize(fraction))
-    return (*nodes, Affine(name, source, scale, offset, fraction))
+    return Affine(name, source, scale, offset, fraction)

@@ -1,6 +1,6 @@
 """The compiler's only contact with PyTorch: the trained model run by the framework that trained it, for comparison."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -90,6 +90,25 @@ class TorchModel:
         """Classify frames, uint8 ``[n, ...]``: int64 ``[n]``, the lowest class among those of the highest score."""
         classes = [_rows(self._model(block)).argmax(axis=1) for block in self._codes(frames).split(BLOCK)]
         return np.concatenate(classes).astype(np.int64) if classes else np.empty(0, np.int64)
+
+    @torch.no_grad()
+    def outputs(self, frames: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return what some layers give for frames, uint8 ``[n, ...]``: float32 by the layer's name."""
+        found: dict[str, np.ndarray] = {}
+
+        def listen(name: str) -> Callable[..., None]:
+            def hook(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+                found[name] = output.numpy().copy()
+
+            return hook
+
+        hooks = [self._model.get_submodule(name).register_forward_hook(listen(name)) for name in names]
+        try:
+            self._model(self._codes(frames))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return found
 
     @torch.no_grad()
     def trace(self, frames: np.ndarray, forced: Mapping[str, np.ndarray] | None = None) -> FloatTrace:

@@ -16,7 +16,7 @@ from signfold.sw.network.products import BitDense, MatrixDense, one_thread, sum_
 from signfold.sw.network.types import ValueType
 from signfold.sw.network.windows import DepthwiseConv, MatrixConv, pool
 
-__all__ = ["GoldenModel"]
+__all__ = ["GoldenModel", "evaluation"]
 
 #: Sums of one layer held at a time. Of dense layers: XOR words, counts and sums of a block then stay within a megabyte
 #: of cache; images need more frames at a time, so that their last layers make matrices worth multiplying.
@@ -42,7 +42,7 @@ class GoldenModel:
     def __init__(self, nodes: Sequence[Node], types: dict[str, ValueType]) -> None:
         self._nodes = tuple(nodes)
         self._evaluate = {
-            node.name: _prepare(node, [types[name] for name in node.inputs], types[node.name]) for node in self._nodes
+            node.name: evaluation(node, [types[name] for name in node.inputs], types[node.name]) for node in self._nodes
         }
         # The last reader of a value, after which it can go.
         self._last = {name: node.name for node in self._nodes for name in node.inputs}
@@ -85,8 +85,18 @@ class GoldenModel:
         return values
 
 
-def _prepare(node: Node, values: Sequence[ValueType], result: ValueType) -> Callable[..., np.ndarray]:
-    """Return the evaluation of a node that reads `values`."""
+def evaluation(node: Node, values: Sequence[ValueType], result: ValueType) -> Callable[..., np.ndarray]:
+    """Return the evaluation of a node: a function of the arrays ``[n, *shape]`` that it reads.
+
+    Parameters
+    ----------
+    node : Node
+        A checked node.
+    values : sequence of ValueType
+        Types of what it reads.
+    result : ValueType
+        Type of its result.
+    """
     match node:
         case Threshold():
             return partial(_threshold, node, _thresholds(node, *values))

@@ -1,6 +1,6 @@
 """BinaryDenseNet (Bethge et al., arXiv:1906.08637): each convolution's channels are put behind those that it read.
 
-Its transitions are of real weights, so it trains but does not compile.
+Its transitions are of real weights, which the compiler rounds.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Networks whose convolutions are bridged by shortcuts: sums of real values, so they train but do not compile.
+"""Networks whose convolutions are bridged by shortcuts: sums of real values, which the compiler rounds to fixed point.
 
 Stem, shortcuts with weights and classifier are of real weights, as in the papers; the 3x3 convolutions and what they
 read are the style's.
