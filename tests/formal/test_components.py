@@ -249,6 +249,13 @@ CASES = {
         depth=18,
         method="bounded",
     ),
+    "thresholds of inverted channels": Case(
+        ThresholdStageParameters(ThresholdParameters("t", 1, 2, np.array([[1], [2]])), 1, np.array([0, 1])).create,
+        {"o": 5},
+        {"i": 4},
+        depth=18,
+        method="bounded",
+    ),
     "window": Case(
         WindowParameters(1, 1, 2, 2, (2, 2)).create,
         {},

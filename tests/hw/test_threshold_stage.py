@@ -44,9 +44,36 @@ def test_threshold_stage(channels, lanes, bits, border, pace_in, pace_out):
         assert len(inputs) == 4 * parameters.interval
 
 
+@pytest.mark.parametrize(("sum_width", "bits"), [(10, 1), (20, 1), (16, 2)])
+def test_wide_sums_and_inverted_channels(sum_width, bits):
+    """As after sums of branches: one threshold or a few a channel, anywhere, some codes complemented."""
+    rng = np.random.default_rng(sum_width)
+    most = 1 << sum_width
+    thresholds = np.sort(rng.integers(0, most + 1, (6, 2**bits - 1)), axis=-1)
+    thresholds[0], thresholds[1] = 0, most
+    unit = ThresholdParameters("t", 4, sum_width, thresholds)
+    inverted = np.array([0, 1, 1, 0, 0, 1])
+    parameters = ThresholdStageParameters(unit, 8, inverted)
+    frames = rng.integers(0, most, (2, 8, 6))
+    # At thresholds and just below them, too.
+    frames[0, :4] = np.clip(thresholds[:, 0] - [[0], [1], [0], [1]], 0, most - 1)
+    codes = unit.compute(frames)
+    expected = np.where(inverted, 2**bits - 1 - codes, codes)
+    assert (parameters.compute(frames) == expected).all()
+    inputs = packets(frames.reshape(-1, 6), 4)
+    pace = random.Random(sum_width)
+    offers, ready = paced(pace, len(inputs), 1), paced(pace, len(inputs), 1)
+    run = check_timing(parameters, inputs, count=len(inputs), offers=offers, ready=ready)
+    assert run.outputs == packets(expected.reshape(-1, 6), 4)
+    assert [rom.name for rom in parameters.roms][-1] == "t_i"
+    assert ThresholdStageParameters(unit, 8, 0 * inverted).latency == parameters.latency - 1
+
+
 def test_wrong_parameters():
     with pytest.raises(TypeError, match=r"^threshold unit must be ThresholdParameters, not 3$"):
         ThresholdStageParameters(3)
     unit = ThresholdParameters("t", 1, 4, [[3]], BorderClasses((0,), (0, 0, 0)))
     with pytest.raises(ValueError, match=r"^positions must be 3, those of the border, not 1$"):
         ThresholdStageParameters(unit)
+    with pytest.raises(ValueError, match=r"^inverted must hold only 0 and 1, not 2$"):
+        ThresholdStageParameters(ThresholdParameters("t", 1, 4, [[3]]), 1, [2])
