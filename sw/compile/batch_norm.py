@@ -78,7 +78,7 @@ class BatchNorm(FloatLayer):
         weight, beta, mean, deviation : numpy.ndarray
             float32, one a channel; `deviation` is the running mean of 1/deviation.
         activation : Activation or None
-            See the class, as for `others`.
+            See the class, as for `others`. With `fraction`, mean and beta are rounded to it as well.
 
         Raises
         ------
@@ -100,6 +100,10 @@ class BatchNorm(FloatLayer):
                 )
             gamma[channel] = float(product)
         ones = np.ones(weight.shape, np.float32)
+        if others.get("fraction") is not None:
+            unit = np.float32(2.0 ** -others["fraction"])
+            # In float32, as training does it.
+            mean, beta = (np.floor(finite(name, "mean", v) / unit + np.float32(0.5)) * unit for v in (mean, beta))
         return cls(name, gamma, beta, mean, ones, 0.0, activation, powers=powers, **others)
 
     def __post_init__(self) -> None:

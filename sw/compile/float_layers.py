@@ -75,7 +75,7 @@ class PixelThresholds(FloatLayer):
 
 @dataclass(frozen=True, eq=False)
 class PixelCodes(FloatLayer):
-    """Pixels as they are: code q of k bits stands for ``(q/(2**k - 1) - mean)/std``.
+    """Pixels as they are: code q of k bits stands for ``(q/(2**k - 1) - mean)/std``, or ``(2*q - (2**k - 1))/divisor``.
 
     Parameters
     ----------
@@ -83,12 +83,15 @@ class PixelCodes(FloatLayer):
         Name of the layer.
     mean, std : numpy.ndarray
         float32, one number or one a channel; std is positive.
+    divisor : int or None
+        In the place of both, where it is given.
     """
 
     kind: ClassVar[str] = "input_codes"
 
     mean: np.ndarray
     std: np.ndarray
+    divisor: int | None = None
 
     def __post_init__(self) -> None:
         """Check the parameters."""

@@ -132,7 +132,7 @@ class LayerReader(WeightReader):
             case "input_threshold":
                 return PixelThresholds(name, self.thresholds(name, entry.get("thresholds")))
             case "input_codes":
-                return PixelCodes(name, *(self.numbers(name, what, entry.get(what)) for what in ("mean", "std")))
+                return self._pixels(name, entry)
             case "dense":
                 shape = self.sizes(name, entry, "out", "in")
                 return FloatDense(name, **self.weights(name, shape, entry.get("weights")), bias=self.bias(name, entry))
@@ -148,6 +148,15 @@ class LayerReader(WeightReader):
             case "scale":
                 return CommonScale(name, self.take(name, "log_scale", ()))
         raise CheckpointError(f"layer {shown(name)}: kind {shown(kind)} is not known to this compiler")
+
+    def _pixels(self, name: str, entry: Mapping[str, object]) -> PixelCodes:
+        if "divisor" not in entry:
+            return PixelCodes(name, *(self.numbers(name, what, entry.get(what)) for what in ("mean", "std")))
+        divisor = entry["divisor"]
+        if not is_int(divisor) or not 0 < divisor < 1 << 24:
+            raise CheckpointError(f"layer {shown(name)}: divisor must be from 1 to 2**24 - 1, not {shown(divisor)}")
+        half = np.array([0.5], np.float32)
+        return PixelCodes(name, half, half, divisor)
 
     def _conv(self, name: str, entry: Mapping[str, object]) -> FloatConv:
         window, groups, pad = self.window(name, entry), entry.get("groups"), entry.get("pad")
@@ -174,7 +183,10 @@ class LayerReader(WeightReader):
                 return BatchNorm(name, **arrays, eps=float(eps), activation=activation, shift=shift)
             case "shift":
                 arrays = {ours: self.take(name, theirs, None) for ours, theirs in _SHIFT_NORM.items()}
-                return BatchNorm.by_shift(name, **arrays, activation=activation, shift=shift)
+                fraction = entry.get("fraction")
+                if fraction is not None and (not is_int(fraction) or not 0 <= fraction <= 24):
+                    raise CheckpointError(f"layer {shown(name)}: fraction must be from 0 to 24, not {shown(fraction)}")
+                return BatchNorm.by_shift(name, **arrays, activation=activation, shift=shift, fraction=fraction)
         raise CheckpointError(f"layer {shown(name)}: norm must be 'batch' or 'shift', not {shown(entry['norm'])}")
 
     def _activate(self, name: str, activation: Activation, entry: Mapping[str, object]) -> BatchNorm:

@@ -345,10 +345,13 @@ class _Folder:
         steps = [layer.activation.step(level)[0] for level in range(1, layer.activation.levels + 1)]
         bare = bool((layer.gamma == 1).all() and (layer.mean == 0).all() and (layer.variance + layer.eps == 1).all())
         inside = (value.low is None or value.low < steps[0]) and (value.high is None or steps[-1] < value.high)
-        if inside and bare and not layer.constants.any():
+        # A normalization waits no longer where another one follows, or where the trained network rounds its result.
+        if value.norm is not None and not (bare and value.norm.fraction is None):
+            value = self._fixed(name, value)
+        elif inside and bare and not layer.constants.any():
             # No step lies at a clip or beyond, so that clips change no code.
             value = replace(value, low=None, high=None)
-        if value.clipped or (value.norm is not None and not bare):
+        elif value.clipped:
             value = self._fixed(name, value)
         self._read = [value]
         norm = layer
@@ -374,7 +377,7 @@ class _Folder:
     def _average(self, layer: AveragePooling, value: Carried, name: str) -> Carried:
         window = layer.window
         padded = window.reaches_padding(self._types[value.source].shape[1:])
-        if value.clipped or (padded and value.norm is not None):
+        if value.clipped or (value.norm is not None and (padded or value.norm.fraction is not None)):
             value = self._fixed(name, value)
         self._read = [value]
         meaning = average(layer, value.meaning, self._types[value.source].shape)

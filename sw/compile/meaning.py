@@ -72,6 +72,8 @@ def of_pixels(layer: PixelCodes, input_type: InputType) -> Meaning:
             f"layer {shown(layer.name)}: std is {shown(layer.std.tolist())}, must be one number common to all channels "
             f"(means may differ); a scale a channel cannot fold into the integers"
         )
+    if layer.divisor is not None:
+        return Meaning(divisor=Fraction(layer.divisor))
     top = input_type.value.high
     offsets = tuple(top - 2 * top * Fraction(float(mean)) for mean in layer.mean)
     return Meaning(offsets, 2 * top * Fraction(float(layer.std[0])))

@@ -132,6 +132,8 @@ class _Walk:
                 top = self._value.high
                 means = [Fraction(float(mean)) for mean in layer.mean]
                 stds = [Fraction(float(std)) for std in layer.std]
+                if layer.divisor is not None:
+                    means, stds = [Fraction(1, 2)], [Fraction(layer.divisor, 2 * top)]
                 self._tables = [
                     [(Fraction(q, top) - means[c % len(means)]) / stds[c % len(stds)] for q in range(top + 1)]
                     for c in range(max(len(means), len(stds)))

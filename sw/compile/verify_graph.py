@@ -126,6 +126,8 @@ def _compute(
             across = (-1, *(1,) * (frames.ndim - 2))
             return np.where(frames >= layer.thresholds.reshape(across), 1.0, -1.0)
         case PixelCodes():
+            if layer.divisor is not None:
+                return (2.0 * frames - network.types["input"].high) / layer.divisor
             across = (-1, *(1,) * (frames.ndim - 2))
             mean, std = (v.astype(float).reshape(across) for v in (layer.mean, layer.std))
             return (frames / network.types["input"].high - mean) / std

@@ -109,7 +109,7 @@ class Builder:
             case "input_threshold":
                 return InputThreshold(layer["thresholds"])
             case "input_codes":
-                return InputCodes(self._bits, layer["mean"], layer["std"])
+                return InputCodes(self._bits, **{key: layer[key] for key in ("mean", "std", "divisor") if key in layer})
             case "dense":
                 kind = KMapDense if layer.get("k_map", False) else BinaryDense
                 return kind(layer["in"], layer["out"], generator, layer.get("weights"), method, layer.get("bias"))
@@ -133,7 +133,7 @@ class Builder:
             case "batchnorm_relu" | "relu":
                 return Rectifier(channels, *self._norm(layer))
             case "batchnorm":
-                return BatchNorm(channels, *self._norm(layer))
+                return BatchNorm(channels, *self._norm(layer), fraction=layer.get("fraction"))
             case "hardtanh":
                 return HardTanh()
             case "prelu":
@@ -180,6 +180,8 @@ def _meaning(layer: Mapping[str, Any], bits: int) -> Meaning | None:
     if kind == "input_codes":
 
         def pixel(code: int) -> float:
+            if "divisor" in layer:
+                return (2 * code - ((1 << bits) - 1)) / layer["divisor"]
             if len(set(layer["mean"])) > 1 or len(set(layer["std"])) > 1:
                 raise ValueError("pad is a code of pixels, allowed: 'zero' where channels are normalized differently")
             scaled = torch.tensor(float(code)) / float((1 << bits) - 1)

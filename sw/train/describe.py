@@ -39,6 +39,10 @@ def describe(
     ValueError
         A window does not fit into its picture, or the pixel thresholds do not fit.
     """
+    if style.norm_fraction is not None:
+        raise ValueError(
+            f"norm_fraction is {style.norm_fraction!r}, allowed with a chain: none, for its codes are exact"
+        )
     builder = _Builder(shape, bits, steps, style)
     for index, step in enumerate(steps):
         if isinstance(step, Pool):

@@ -25,6 +25,8 @@ class LayerChoices:
         Whether hidden layers with weights are multiplied by the mean magnitude of what they read (XNOR-Net).
     norm : str
         One of `style.NORMS`, for all batch normalizations; a head's cannot be left out.
+    norm_fraction : int or None
+        Fraction bits that shift-based normalizations of graphs round their offsets and results to; None: they do not.
     epsilon : float
         What these add to variances.
     bias : str or None
@@ -46,6 +48,7 @@ class LayerChoices:
     bases: int = 3
     k_map: bool = False
     norm: str = "batch"
+    norm_fraction: int | None = None
     epsilon: float = EPSILON
     bias: str | None = None
     activation: str = "bits"

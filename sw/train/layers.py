@@ -35,7 +35,7 @@ class InputThreshold(nn.Module):
 
 
 class InputCodes(nn.Module):
-    """Pixel codes as numbers: code q of k bits is (q / (2**k - 1) - mean) / std.
+    """Pixel codes as numbers: code q of k bits is (q / (2**k - 1) - mean) / std, or (2*q - (2**k - 1)) / divisor.
 
     Parameters
     ----------
@@ -43,16 +43,22 @@ class InputCodes(nn.Module):
         Width of a code, k.
     mean, std : sequence of float
         One number, or one a channel. Part of the model's description.
+    divisor : int, optional
+        A power of two, in the place of mean and std: the numbers, and sums of them, are then exact.
     """
 
-    def __init__(self, bits: int, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self, bits: int, mean: Sequence[float] = (0.5,), std: Sequence[float] = (0.5,), divisor: int | None = None
+    ) -> None:
         super().__init__()
-        self._top = float((1 << bits) - 1)
+        self._top, self._divisor = float((1 << bits) - 1), divisor
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32), persistent=False)
 
     def forward(self, codes: torch.Tensor) -> torch.Tensor:
         """Float32 of uint8 codes, in the same shape."""
+        if self._divisor is not None:
+            return (2.0 * codes - self._top) / self._divisor
         return (codes / self._top - _by_channel(self.mean, codes)) / _by_channel(self.std, codes)
 
 

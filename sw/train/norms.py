@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from signfold.sw.train.estimators import replace_through
 from signfold.sw.train.quantizers import approximate_power, approximate_power_through
 
 __all__ = ["NORMS", "BatchNorm", "Norm"]
@@ -24,6 +25,9 @@ class Norm(nn.Module):
       outside of training stands in its place.
     * None: nothing is changed, and there are no tensors.
 
+    With `fraction`, shift-based ones round mean and bias to multiples of 2**-fraction, and so the result, halves up;
+    the gradient passes unchanged. An integer network of as many fraction bits then computes the same numbers.
+
     Parameters
     ----------
     channels : int
@@ -34,17 +38,24 @@ class Norm(nn.Module):
         Weight of the newest batch in the running statistics.
     norm : str or None
         One of `NORMS`, or None.
+    fraction : int, optional
+        Fraction bits, shift-based ones alone.
 
     Raises
     ------
     ValueError
-        `norm` is neither.
+        `norm` is neither, or another one has fraction bits.
     """
 
-    def __init__(self, channels: int, eps: float, momentum: float, norm: str | None = "batch") -> None:
+    def __init__(
+        self, channels: int, eps: float, momentum: float, norm: str | None = "batch", fraction: int | None = None
+    ) -> None:
         super().__init__()
         if norm not in (None, *NORMS):
             raise ValueError(f"norm is {norm!r}, allowed: {', '.join(NORMS)}, or None")
+        if fraction is not None and norm != "shift":
+            raise ValueError(f"norm is {norm!r}, allowed with fraction bits: 'shift'")
+        self._unit = None if fraction is None else 2.0**-fraction
         self.norm, self.eps, self.momentum = norm, eps, momentum
         if norm is not None:
             self.weight = nn.Parameter(torch.ones(channels))
@@ -70,6 +81,7 @@ class Norm(nn.Module):
         if self.training:
             axes = (0, *range(2, x.dim()))
             mean = x.mean(axes)
+            mean = self._rounded(mean)
             centred = x - mean.view(shape)
             variance = (centred * approximate_power_through(centred)).mean(axes)
             inverse = (variance.clamp(min=0.0) + self.eps).rsqrt()
@@ -78,9 +90,15 @@ class Norm(nn.Module):
                 self.running_istd.lerp_(inverse, self.momentum)
             factor = approximate_power_through(self.weight) * approximate_power_through(inverse)
         else:
-            centred = x - self.running_mean.view(shape)
+            centred = x - self._rounded(self.running_mean).view(shape)
             factor = approximate_power_through(self.weight) * approximate_power(self.running_istd)
-        return factor.view(shape) * centred + self.bias.view(shape)
+        return self._rounded(factor.view(shape) * centred + self._rounded(self.bias).view(shape))
+
+    def _rounded(self, x: torch.Tensor) -> torch.Tensor:
+        """Round to a multiple of the unit, if there is one."""
+        if self._unit is None:
+            return x
+        return replace_through(x, torch.floor(x.detach() / self._unit + 0.5) * self._unit)
 
 
 class BatchNorm(Norm):

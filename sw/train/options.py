@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from signfold.sw.train.allowed import GROUPS, OPTIONAL, rules_of
-from signfold.sw.train.architectures import begins_with_convolution
+from signfold.sw.train.architectures import ARCHITECTURES, begins_with_convolution
 from signfold.sw.train.choices import Decay, Penalty, Progressive, Teacher, read_group, refuse
 from signfold.sw.train.layer_choices import LayerChoices
 from signfold.sw.train.method import Method
@@ -67,7 +67,8 @@ class TrainingOptions(LayerChoices):
     weights : str
         One of `style.WEIGHTS`: bits of a weight, "ternary", or "real".
     first_weights, last_weights : str
-        The same for the first layer and the classifier; "same" is `weights`.
+        The same for the first layer (of graphs, also shortcuts and transitions) and the classifier; "same" is
+        `weights`, of graphs "real".
     activations : int
         Bits of an activation, 1 to 8.
     signed : bool
@@ -171,7 +172,9 @@ class TrainingOptions(LayerChoices):
         """
         chosen = {each.name: getattr(self, each.name) for each in fields(Style) if each.name != "thresholds"}
         for name in ("first_weights", "last_weights"):
-            chosen[name] = self.weights if chosen[name] == "same" else chosen[name]
+            # Graphs have real ones there in their papers.
+            same = "real" if self.topology in ARCHITECTURES else self.weights
+            chosen[name] = same if chosen[name] == "same" else chosen[name]
         return Style(**chosen, thresholds=thresholds)
 
     @property

@@ -61,6 +61,9 @@ WEIGHT_SCALES = ("channel", "layer", "shift", "trained", "range")
 #: Batch normalization: the usual one, that of powers of two (shift-based), or none before activations.
 NORMS = ("batch", "shift", "none")
 
+#: Fraction bits that leave float32 exact: sums have 12 bits at most, and powers of two a few below 1.
+MAX_FRACTION = 12
+
 #: What is added to the sums of few-level weights: -1 or +1 a channel.
 BIASES = ("bits",)
 
@@ -137,6 +140,10 @@ class Style(LayerChoices):
                 self.norm != "none" or self.head == "scale" and not self.k_map,
                 "'none' with head 'scale', no k_map",
             ),
+            "norm_fraction": (
+                self.norm_fraction is None or (self.norm == "shift" and 0 <= self.norm_fraction <= MAX_FRACTION),
+                f"none, or with norm 'shift' 0 to {MAX_FRACTION}",
+            ),
             "epsilon": (0 < self.epsilon <= 1, "above 0 and at most 1"),
             "bias": (
                 self.bias is None or self._takes_biases(),
@@ -171,7 +178,11 @@ class Style(LayerChoices):
     def norm_entry(self, kind: str, name: str) -> dict[str, Any]:
         """Return a batch normalization's entry."""
         entry: dict[str, Any] = {"kind": kind, "name": name, "eps": self.epsilon}
-        return entry if self.norm == "batch" else entry | {"norm": self.norm}
+        if self.norm == "batch":
+            return entry
+        # Signs are exact whatever they are taken of; it is real results that are added and clipped.
+        rounded = {} if self.norm_fraction is None or kind != "batchnorm" else {"fraction": self.norm_fraction}
+        return entry | {"norm": self.norm} | rounded
 
     def activation_entry(self) -> tuple[str, dict[str, Any]]:
         """Return what an activation is called after "batchnorm_", and what its entry says besides."""

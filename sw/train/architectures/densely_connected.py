@@ -1,6 +1,6 @@
 """BinaryDenseNet (Bethge et al., arXiv:1906.08637): each convolution's channels are put behind those that it read.
 
-Its transitions are of real weights, which the compiler rounds.
+Its stem and transitions have the style's first weights, real in the paper.
 """
 
 from collections.abc import Sequence
@@ -49,9 +49,9 @@ def binary_dense_net(
     """
     graph = Graph(shape, bits, style)
     if graph.frame[1] < LARGE:
-        x = graph.conv("stem", CHANNELS, 3, padding=1, weights="real")
+        x = graph.conv("stem", CHANNELS, 3, padding=1, weights=graph.style.first_weights)
     else:
-        graph.conv("stem", CHANNELS, 7, stride=2, padding=3, weights="real")
+        graph.conv("stem", CHANNELS, 7, stride=2, padding=3, weights=graph.style.first_weights)
         graph.norm("stem_norm")
         graph.real("relu", "stem_relu")
         x = graph.pool("maxpool", "stem_pool", 3, 2, 1)
@@ -67,7 +67,7 @@ def binary_dense_net(
             graph.norm(f"{name}_norm")
             graph.pool("maxpool", f"{name}_pool", 2, 2)
             graph.real("relu", f"{name}_relu")
-            x = graph.conv(f"{name}_conv", channels, 1, weights="real")
+            x = graph.conv(f"{name}_conv", channels, 1, weights=graph.style.first_weights)
     graph.norm("norm")
     graph.real("relu", "relu")
     graph.mean("mean")

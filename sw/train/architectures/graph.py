@@ -29,6 +29,9 @@ class Graph:
         self.frame = (1, *shape) if len(shape) == 2 else tuple(shape)
         self.style = style
         entry = pixels_entry(style, self.frame[0])
+        if style.norm_fraction is not None and entry["kind"] == "input_codes":
+            # Pixels whose sums float32 holds exactly.
+            entry = {"kind": "input_codes", "name": entry["name"], "divisor": 1 << bits}
         self.layers: list[dict[str, Any]] = [entry]
         self._last = entry.get("name", entry["kind"])
         self._shapes = {self._last: self.frame}
@@ -130,9 +133,9 @@ class Graph:
         channels = sum(self._shapes[source][0] for source in inputs)
         return self._join("concat", name, inputs, (channels, *self._shapes[inputs[0]][1:]))
 
-    def head(self, classes: int, weights: str = "real") -> tuple[tuple[int, ...], list[dict[str, Any]]]:
+    def head(self, classes: int) -> tuple[tuple[int, ...], list[dict[str, Any]]]:
         """Add the dense classifier and the style's head; return the shape of a frame and the list."""
-        self.dense("classifier", classes, weights=weights)
+        self.dense("classifier", classes, weights=self.style.last_weights)
         if self.style.head == "batchnorm":
             self.norm("scores")
         else:

@@ -1,7 +1,7 @@
 """Networks whose convolutions are bridged by shortcuts: sums of real values, which the compiler rounds to fixed point.
 
-Stem, shortcuts with weights and classifier are of real weights, as in the papers; the 3x3 convolutions and what they
-read are the style's.
+The stem and shortcuts with weights have the style's first weights, the classifier its last ones, real in the papers;
+the 3x3 convolutions and what they read are the style's.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def resnet20(shape: Sequence[int], bits: int, classes: int, style: Style) -> Lay
         As of `describe.describe`.
     """
     graph = Graph(shape, bits, style)
-    graph.conv("stem", 16, 3, padding=1, weights="real")
+    graph.conv("stem", 16, 3, padding=1, weights=graph.style.first_weights)
     graph.norm("stem_norm")
     x = graph.real("hardtanh", "stem_clip")
     for group, channels in enumerate((16, 32, 64)):
@@ -60,7 +60,7 @@ def resnet18(shape: Sequence[int], bits: int, classes: int, style: Style) -> Lay
     The arguments and the result are those of `resnet20`.
     """
     graph = Graph(shape, bits, style)
-    graph.conv("stem", 64, 3, padding=1, weights="real")
+    graph.conv("stem", 64, 3, padding=1, weights=graph.style.first_weights)
     x = graph.norm("stem_norm")
     for group, channels in enumerate((64, 128, 256, 512)):
         for block in range(2):
@@ -70,7 +70,7 @@ def resnet18(shape: Sequence[int], bits: int, classes: int, style: Style) -> Lay
             second = _convolution(graph, f"{name}_b", clipped, channels, 1)
             shortcut = x
             if stride > 1:
-                graph.conv(f"{name}_shortcut", channels, 1, stride=stride, weights="real", source=x)
+                graph.conv(f"{name}_shortcut", channels, 1, stride=stride, weights=graph.style.first_weights, source=x)
                 shortcut = graph.norm(f"{name}_shortcut_norm")
             summed = graph.add(f"{name}_sum", second, shortcut)
             x = graph.real("hardtanh", f"{name}_out", summed)
@@ -111,9 +111,9 @@ def resnet_e(
 def _stem(graph: Graph, *, relu: bool, norm: bool) -> None:
     """Add the first convolution; of large pictures also what makes them small."""
     if graph.frame[1] < LARGE:
-        graph.conv("stem", 64, 3, padding=1, weights="real")
+        graph.conv("stem", 64, 3, padding=1, weights=graph.style.first_weights)
         return
-    graph.conv("stem", 64, 7, stride=2, padding=3, weights="real")
+    graph.conv("stem", 64, 7, stride=2, padding=3, weights=graph.style.first_weights)
     graph.norm("stem_norm")
     if relu:
         graph.real("relu", "stem_relu")
@@ -130,7 +130,7 @@ def _shortcuts(graph: Graph, groups: Sequence[int]) -> None:
             shortcut = x
             if stride > 1:
                 graph.pool("avgpool", f"{name}_mean", 2, 2, source=x)
-                graph.conv(f"{name}_shortcut", channels, 1, weights="real")
+                graph.conv(f"{name}_shortcut", channels, 1, weights=graph.style.first_weights)
                 shortcut = graph.norm(f"{name}_shortcut_norm")
             x = graph.add(f"{name}_sum", _convolution(graph, name, x, channels, stride), shortcut)
 

@@ -13,7 +13,7 @@ from signfold.sw.cli.app import main
 from signfold.sw.compile import compile_run
 from signfold.sw.compile.checkpoint import StoredModel
 from signfold.sw.compile.float_graph import import_graph
-from signfold.sw.compile.graph_driver import compile_graph
+from signfold.sw.compile.graph_driver import compile_graph, graph_agreement
 from signfold.sw.compile.graph_fold import fold_graph
 from signfold.sw.compile.real_weights import round_real_weights
 from signfold.sw.compile.verify_graph import verify_graph
@@ -49,17 +49,17 @@ def pictures(count: int, size: int) -> np.ndarray:
     return torch.nn.functional.interpolate(rough, size=(size, size), mode="bilinear").to(torch.uint8).numpy()
 
 
-def stored(recipe: str, topology: str, size: int) -> StoredModel:
+def stored(recipe: str, topology: str, size: int, **changes: object) -> StoredModel:
     """Return a network of random weights, free to be changed."""
-    return deepcopy(_stored(recipe, topology, size))
+    return deepcopy(_stored(recipe, topology, size, tuple(changes.items())))
 
 
 @cache
-def _stored(recipe: str, topology: str, size: int) -> StoredModel:
+def _stored(recipe: str, topology: str, size: int, changes: tuple[tuple[str, object], ...]) -> StoredModel:
     """Make a network whose normalizations have seen a few pictures."""
     from signfold.sw.train.models import BinaryNet
 
-    chosen = read_recipe(recipe).choose("cifar10", topology) | {"initial": None, "teacher": None}
+    chosen = read_recipe(recipe).choose("cifar10", topology) | {"initial": None, "teacher": None} | dict(changes)
     options = TrainingOptions.from_json(chosen)
     shape, layers = lay_out(topology, (3, size, size), 8, 10, options.style(None))
     generator = torch.Generator().manual_seed(2)
@@ -109,6 +109,40 @@ def test_what_is_exact_stays_so() -> None:
     for name in first:
         assert coarse.folded.folds[name] == "exact thresholds"
         assert (coarse.network.node(name).thresholds == fine.network.node(name).thresholds).all()
+
+
+#: What makes all values of a network multiples of 2**-6: powers of two, rounded offsets, signs on exact pixels.
+DYADIC = {"norm": "shift", "norm_fraction": 6, "first_weights": "1", "weight_scale": None}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "topology"),
+    [("resnete", "resnet-20"), pytest.param("birealnet", "bi-real-18", marks=pytest.mark.sweep)],
+)
+def test_shift_based_normalization_makes_all_codes_equal(recipe, topology) -> None:
+    model, frames = stored(recipe, topology, 12, **DYADIC), pictures(20, 12)
+    compiled = compile_graph(model, frames)
+    classes = compiled.network.evaluate(frames).classes
+    agreement = graph_agreement(model, compiled, frames, classes, len(frames))
+    assert compiled.folded.fraction == 6 and len(agreement["codes"]) >= 16
+    if topology == "resnet-20":
+        # Shortcuts have no weights: nothing but the classifier is rounded.
+        assert [entry["differing"] for entry in agreement["codes"]] == [0] * 18
+    first = [entry["differing"] for entry in agreement["codes"] if entry["layer"].startswith("group0")]
+    assert not any(first)
+    # Without the rounding in training, some codes differ.
+    plain = stored(recipe, topology, 12, **DYADIC | {"norm_fraction": None})
+    compiled = compile_graph(plain, frames, fraction=6)
+    classes = compiled.network.evaluate(frames).classes
+    assert any(entry["differing"] for entry in graph_agreement(plain, compiled, frames, classes, 20)["codes"])
+
+
+def test_a_chain_has_no_such_rounding() -> None:
+    options = TrainingOptions("digits", "4", epochs=1, batch=2, lr=0.1, norm="shift", norm_fraction=6)
+    with pytest.raises(ValueError, match="norm_fraction is 6, allowed with a chain: none"):
+        lay_out("4", (8, 8), 4, 10, options.style(None))
+    with pytest.raises(ValueError, match="norm_fraction is 6, allowed: none, or with norm 'shift'"):
+        replace(options, norm="batch")
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,11 @@
 """Networks by name: weights and parameters as published, graphs in order, a summary in numbers."""
 
+from dataclasses import replace
+
 import pytest
 
 from signfold.sw.train.architectures import ARCHITECTURES, NAMES, lay_out
+from signfold.sw.train.options import TrainingOptions
 from signfold.sw.train.style import Style
 from signfold.sw.train.summary import REAL, summarize_layers
 
@@ -78,10 +81,17 @@ def test_entries_read_entries_before_them_and_shapes_agree(topology) -> None:
 
 @pytest.mark.parametrize("topology", ARCHITECTURES)
 def test_styles_reach_the_binary_layers_of_graphs_and_no_others(topology) -> None:
-    _, layers = lay_out(topology, CIFAR, 8, 10, Style(weight_method="libra", weight_scale="shift"))
+    options = TrainingOptions("cifar10", topology, 1, 2, 0.1, weight_method="libra", weight_scale="shift")
+    _, layers = lay_out(topology, CIFAR, 8, 10, options.style(None))
     methods = {layer["name"]: layer["weights"]["method"] for layer in layers if "weights" in layer}
     binary = [name for name, method in methods.items() if method == "libra"]
     assert methods["stem"] == methods["classifier"] == "real" and len(binary) >= 16
+    # Weights of codes there make what the compiler need not round.
+    coded = replace(options, first_weights="8", last_weights="4")
+    _, layers = lay_out(topology, CIFAR, 8, 10, coded.style(None))
+    levels = {layer["name"]: layer["weights"]["levels"] for layer in layers if "weights" in layer}
+    assert levels["stem"] == 256 and levels["classifier"] == 16
+    assert {levels[name] for name in binary} == {2} and set(levels.values()) == {2, 16, 256}
     assert all(layer["kernel"] == [3, 3] for layer in layers if layer["name"] in binary)
     with pytest.raises(ValueError, match="activation is 'decoupled', allowed with"):
         lay_out(topology, CIFAR, 8, 10, Style(activation="decoupled"))
