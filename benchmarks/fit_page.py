@@ -115,7 +115,8 @@ def page(console: Console, networks: list[str]) -> str:
     lines += [
         "## Boards",
         "",
-        "Boards of amaranth-boards with these FPGAs (`signfold plan --board` knows the two in bold; [boards.md](boards.md) has all that can be built):",
+        "Boards of amaranth-boards with these FPGAs (`signfold plan --board` knows the two in bold;",
+        "[boards.md](boards.md) has all that can be built):",
         "",
     ]
     bold = {"icebreaker": "ICEBreaker", "ulx3s-85f": "ULX3S_85F"}
