@@ -1,7 +1,6 @@
 """Networks that branch become fixed-point integers: layer by layer as the trained ones, and what is wrong is found."""
 
 import json
-import sys
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
@@ -9,7 +8,6 @@ from functools import cache
 import numpy as np
 import pytest
 
-from signfold.sw.cli.app import main
 from signfold.sw.compile import compile_run
 from signfold.sw.compile.checkpoint import StoredModel
 from signfold.sw.compile.float_graph import import_graph
@@ -252,25 +250,14 @@ def run(tmp_path_factory):
     return folder
 
 
-def test_a_run_from_the_command_line(run, tmp_path, capsys, monkeypatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def signfold(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["signfold", *arguments])
-        with pytest.raises(SystemExit) as done:
-            main()
-            raise SystemExit(0)
-        return int(done.value.code or 0), *capsys.readouterr()
-
+def test_a_run_from_the_command_line(run, signfold, tmp_path) -> None:
     out, report = tmp_path / "net.safetensors", tmp_path / "report.json"
-    code, text, _ = signfold(
-        "compile", str(run), "-o", str(out), "--report", str(report), "--fraction", "11", "--sample", "20"
-    )
+    code, text, _ = signfold("compile", run, "-o", out, "--report", report, "--fraction", 11, "--sample", 20)
     assert code == 0 and "11 fraction bits" in text and "reads 'group0_0_norm', 'stem_clip'" in text
     network, found = Network.load(out), json.loads(report.read_text())
     assert network.metadata["fraction"] == found["fraction"] == 11 and network.metadata["real_weights"] == 8
     assert found["float_model"]["classes"]["frames"] == 176 and len(found["float_model"]["codes"]) == 18
-    code, _, text = signfold("generate", str(out), "--out", str(tmp_path / "design"))
+    code, _, text = signfold("generate", out, "--out", tmp_path / "design")
     assert code == 2 and "only chains can be planned" in text
 
 

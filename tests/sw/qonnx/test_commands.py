@@ -2,33 +2,12 @@
 
 import builtins
 import json
-import sys
 
 import numpy as np
 import pytest
 
 from signfold.sw import zoo
-from signfold.sw.cli.app import main
 from signfold.sw.network import Network
-
-
-@pytest.fixture
-def signfold(tmp_path, monkeypatch, capsys):
-    """Run the command line in this process, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SIGNFOLD_DATA", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["signfold", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as exit:
-            code = int(exit.code or 0)
-        return code, *capsys.readouterr()
-
-    return run
 
 
 def test_out_and_in_again(signfold, tmp_path):

@@ -3,71 +3,42 @@
 import json
 import subprocess
 import sys
-from typing import NamedTuple
 
 import pytest
 
 pytest.importorskip("torch", reason="training tests need signfold[train]")
 
-from signfold.sw.cli.app import main  # noqa: E402
 from signfold.sw.train.defaults import DEFAULTS, defaults  # noqa: E402
 from signfold.sw.train.options import TrainingOptions  # noqa: E402
 from signfold.sw.train.trainer import Trainer  # noqa: E402
 
 
-class Answer(NamedTuple):
-    """What a command leaves behind."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def signfold(tmp_path, monkeypatch, capsys):
-    """Run the command line in an empty folder, in this process: torch takes seconds to import."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SIGNFOLD_DATA", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["signfold", *arguments])
-        code = 0
-        try:
-            main()
-        except SystemExit as exit:
-            code = int(exit.code or 0)
-        return Answer(code, *capsys.readouterr())
-
-    return run
-
-
 def test_trains_continues_and_reports(signfold) -> None:
     first = signfold("train", "16,12", "--data", "digits", "--epochs", "3", "--out", "run", "--json")
-    assert first.returncode == 0, first.stderr
-    result = json.loads(first.stdout)
+    assert first.code == 0, first.err
+    result = json.loads(first.out)
     assert result["epochs"] == 3 and result["training"]["topology"] == "16,12"
     assert result["best"]["validation_accuracy"] > 0.2
-    assert first.stderr.count("epoch ") == 3
+    assert first.err.count("epoch ") == 3
     again = signfold("train", "--out", "run")
-    assert again.returncode == 2 and "holds a run already" in again.stderr
+    assert again.code == 2 and "holds a run already" in again.err
     contrary = signfold("train", "--resume", "--out", "run", "--epochs", "4")
-    assert contrary.returncode == 2 and "was begun with epochs 3" in contrary.stderr
+    assert contrary.code == 2 and "was begun with epochs 3" in contrary.err
     done = signfold("train", "--resume", "--out", "run")
-    assert done.returncode == 0 and f"{result['best']['validation_accuracy']:.4f}" in done.stdout
+    assert done.code == 0 and f"{result['best']['validation_accuracy']:.4f}" in done.out
 
 
 def test_trains_convolutions_of_several_bits(signfold) -> None:
     style = "--weights 2 --first-weights ternary --last-weights 1 --activations 2 --signed --pad high --pool after"
     arguments = ["4c3p1,p2,8", "--data", "digits", "--epochs", "1", "--precision", "bfloat16", "--flip", "--out", "run"]
     answer = signfold("train", *arguments, *style.split(), "--json")
-    assert answer.returncode == 0, answer.stderr
-    stored = json.loads(answer.stdout)["training"]
+    assert answer.code == 0, answer.err
+    stored = json.loads(answer.out)["training"]
     assert (stored["first_weights"], stored["signed"], stored["pool"]) == ("ternary", True, "after")
     arguments = ["4c3p1,p2,8", "--data", "digits", "--epochs", "1", "--initial", "run", "--no-signed", "--out", "next"]
     answer = signfold("train", *arguments, *style.replace("--signed ", "").split(), "--json")
-    assert answer.returncode == 0, answer.stderr
-    assert json.loads(answer.stdout)["training"]["initial"] == "run"
+    assert answer.code == 0, answer.err
+    assert json.loads(answer.out)["training"]["initial"] == "run"
 
 
 def test_defaults_fit_their_data_and_their_kind_of_network() -> None:
@@ -90,17 +61,14 @@ def test_stopped_run_says_how_to_continue(signfold, monkeypatch) -> None:
 
     monkeypatch.setattr(Trainer, "epoch", stopping)
     early = signfold("train", "8", "--data", "digits", "--epochs", "4", "--out", "run")
-    assert early.returncode == 130 and "nothing was written" in early.stderr
+    assert early.code == 130 and "nothing was written" in early.err
     limit = 2
     stopped = signfold("train", "8", "--data", "digits", "--epochs", "4", "--out", "run")
-    assert (
-        stopped.returncode == 130
-        and "after epoch 2; continue with: signfold train --resume --out run" in stopped.stderr
-    )
+    assert stopped.code == 130 and "after epoch 2; continue with: signfold train --resume --out run" in stopped.err
     limit = 5
     continued = signfold("train", "--resume", "--out", "run", "--json")
-    assert continued.returncode == 0 and "epoch 3/4" in continued.stderr and "epoch 2/4" not in continued.stderr
-    results = [json.loads(answer.stdout) for answer in (whole, continued)]
+    assert continued.code == 0 and "epoch 3/4" in continued.err and "epoch 2/4" not in continued.err
+    results = [json.loads(answer.out) for answer in (whole, continued)]
     for result in results:
         del result["run"], result["best"]["seconds"]
     assert results[0] == results[1]
@@ -124,21 +92,21 @@ def test_stopped_run_says_how_to_continue(signfold, monkeypatch) -> None:
 )
 def test_wrong_use_exits_2(signfold, tmp_path, arguments: list[str], message: str) -> None:
     answer = signfold("train", *arguments)
-    assert answer.returncode == 2
-    assert message in answer.stderr
-    assert answer.stdout == ""
+    assert answer.code == 2
+    assert message in answer.err
+    assert answer.out == ""
     assert list(tmp_path.iterdir()) == []
 
 
 def test_data_check_names_what_is_wrong(signfold) -> None:
     good = signfold("data", "check", "digits")
-    assert good.returncode == 0 and good.stdout == "digits: ok\n"
+    assert good.code == 0 and good.out == "digits: ok\n"
     bad = signfold("data", "check", "digits", "mnist", "--data-dir", "nowhere", "--json")
-    assert bad.returncode == 2
-    states = json.loads(bad.stdout)["data_sets"]
+    assert bad.code == 2
+    states = json.loads(bad.out)["data_sets"]
     assert states["digits"] == "ok" and "train-images-idx3-ubyte" in states["mnist"]
     listed = signfold("data", "list", "--json")
-    assert list(json.loads(listed.stdout)["data_sets"]) == ["digits", "mnist", "fashion-mnist", "cifar10"]
+    assert list(json.loads(listed.out)["data_sets"]) == ["digits", "mnist", "fashion-mnist", "cifar10"]
 
 
 def test_nothing_but_training_imports_torch(tmp_path) -> None:
