@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_integer, frozen_array
 from signfold.hw.rom import RomParameters
-from signfold.hw.shapes import beat_layout, result_layout
+from signfold.hw.shapes import beat_layout, result_layout, signed_width
 from signfold.hw.timing import Scheduled, Timing, register
 
 __all__ = ["ScoreParameters", "ScoreUnit"]
@@ -67,7 +67,7 @@ class ScoreParameters(Scheduled):
     @property
     def score_width(self) -> int:
         """Width of a signed score: holds the largest and the smallest score of any class."""
-        return _signed_width(self._bounds)
+        return signed_width(self._bounds)
 
     @property
     def _bounds(self) -> list[int]:
@@ -92,7 +92,7 @@ class ScoreParameters(Scheduled):
     @property
     def field_widths(self) -> tuple[int, int]:
         """Bits of a scale and of an offset in the table."""
-        return tuple(_signed_width([int(a.min()), int(a.max())]) for a in (self.scale, self.offset))
+        return tuple(signed_width([int(a.min()), int(a.max())]) for a in (self.scale, self.offset))
 
     def compute(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return scores (frames x classes) and best classes (frames) of incoming sums (frames x classes)."""
@@ -108,11 +108,6 @@ class ScoreParameters(Scheduled):
     def create(self) -> "ScoreUnit":
         """Return the gateware."""
         return ScoreUnit(self)
-
-
-def _signed_width(values: list[int]) -> int:
-    """Bits of a two's complement number that holds each of the values."""
-    return 1 + max((value if value >= 0 else ~value).bit_length() for value in values)
 
 
 class ScoreUnit(wiring.Component):

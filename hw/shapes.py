@@ -1,10 +1,12 @@
 """The one definition of each stream payload, so that producers and consumers agree by name."""
 
+from collections.abc import Iterable
+
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["beat_layout", "result_layout", "unit_members"]
+__all__ = ["beat_layout", "result_layout", "signed_width", "unit_members"]
 
 
 def beat_layout(lanes: int, bits: int) -> data.StructLayout:
@@ -70,3 +72,8 @@ def unit_members(lanes: int, sum_width: int, bits: int) -> dict[str, wiring.Memb
         "codes": Out(data.ArrayLayout(unsigned(bits), lanes)),
         "known": Out(1),
     }
+
+
+def signed_width(values: Iterable[int]) -> int:
+    """Return the bits of a two's complement number that holds each of `values`."""
+    return 1 + max((value if value >= 0 else ~value).bit_length() for value in values)

@@ -6,7 +6,7 @@ from math import gcd
 
 from signfold.hw.check import check_integer
 
-__all__ = ["LIMIT", "SumFormat", "added_format", "common_format"]
+__all__ = ["LIMIT", "GivesSums", "SumFormat", "added_format", "common_format"]
 
 #: What no number on the way of a sum reaches: 62 bits, as in the integer network.
 LIMIT = 1 << 62
@@ -73,6 +73,33 @@ class SumFormat:
         if rest or offset_rest or constant < 0 or factor * self.largest + constant > other.largest:
             raise ValueError(f"sums of {self} must be sums of {other}")
         return factor, constant
+
+
+class GivesSums:
+    """What parameters whose component gives sums in a format tell of it, in the words of `signfold.hw.stage`."""
+
+    #: Format of what goes out.
+    output: SumFormat
+
+    @property
+    def output_bits(self) -> int:
+        """Width of an outgoing sum, unsigned."""
+        return self.output.bits
+
+    @property
+    def output_step(self) -> int:
+        """Step of the sums that go out."""
+        return self.output.step
+
+    @property
+    def origin(self) -> int:
+        """Origin of the sums that go out."""
+        return self.output.origin
+
+    @property
+    def largest_output(self) -> int:
+        """Largest u that goes out."""
+        return self.output.largest
 
 
 def common_format(formats: Sequence[SumFormat]) -> SumFormat:

@@ -14,7 +14,7 @@ in which components with a table do not take beats, does not count: cycles are n
 from collections.abc import Callable, Generator, Iterable, Sequence
 from itertools import count
 
-__all__ = ["Beats", "NoMoreBeats", "Scheduled", "Timing", "offered", "register", "scheduled", "take_all"]
+__all__ = ["Beats", "NoMoreBeats", "Scheduled", "Timing", "offered", "register", "scheduled", "take_all", "together"]
 
 #: What `timing` methods take and return.
 Timing = Generator[int, int, None]
@@ -36,6 +36,22 @@ class Beats:
     def __init__(self, source: Timing):
         self._source = source
         self._taken: int | None = None
+        self._next: int | None = None
+
+    def available(self) -> int:
+        """Return the cycle from which the next beat is available.
+
+        Raises
+        ------
+        NoMoreBeats
+            There is none.
+        """
+        if self._next is None:
+            try:
+                self._next = next(self._source) if self._taken is None else self._source.send(self._taken)
+            except (StopIteration, NoMoreBeats):
+                raise NoMoreBeats from None
+        return self._next
 
     def take(self, earliest: int) -> int:
         """Take the next beat no sooner than in cycle `earliest` and return the cycle.
@@ -45,11 +61,8 @@ class Beats:
         NoMoreBeats
             There is none.
         """
-        try:
-            available = next(self._source) if self._taken is None else self._source.send(self._taken)
-        except (StopIteration, NoMoreBeats):
-            raise NoMoreBeats from None
-        self._taken = max(available, earliest)
+        self._taken = max(self.available(), earliest)
+        self._next = None
         return self._taken
 
 
@@ -79,6 +92,21 @@ def register(source: Timing) -> Timing:
     emptied = 0
     while True:
         emptied = yield beats.take(emptied) + 1
+
+
+def together(sources: Iterable[Timing]) -> Timing:
+    """Yield beats that are made of one of each source, all taken at once.
+
+    Parameters
+    ----------
+    sources : iterable of Timing
+        The beats.
+    """
+    inputs = [Beats(source) for source in sources]
+    while True:
+        taken = yield max(beats.available() for beats in inputs)
+        for beats in inputs:
+            beats.take(taken)
 
 
 def take_all(timing: Timing, *, ready: Sequence[int] | Callable[[int], bool] = ()) -> list[int]:

@@ -14,11 +14,14 @@ from amaranth.lib.wiring import In, Out
 
 import signfold.hw
 from signfold.hw.accelerator import AcceleratorConfig
+from signfold.hw.add_join import AddJoinParameters
 from signfold.hw.axi_lite import AxiLiteParameters
 from signfold.hw.axi_stream import FrameInputParameters, ResultOutputParameters
 from signfold.hw.cobs import CobsDecoderParameters, CobsEncoderParameters
+from signfold.hw.concat_join import ConcatJoinParameters
 from signfold.hw.engine import EngineParameters
 from signfold.hw.feeder import FeederParameters
+from signfold.hw.fork import ForkParameters
 from signfold.hw.frame_gate import FrameGateParameters
 from signfold.hw.gather import GatherParameters
 from signfold.hw.gearbox import NarrowerParameters, WidenerParameters
@@ -31,6 +34,7 @@ from signfold.hw.packet_buffer import PacketBufferParameters
 from signfold.hw.packet_crc import CrcAppenderParameters, CrcCheckerParameters
 from signfold.hw.packet_request import RequestParserParameters
 from signfold.hw.packet_response import ResponseBuilderParameters
+from signfold.hw.pad_channels import PadChannelsParameters
 from signfold.hw.pixels import PixelParameters
 from signfold.hw.planes import PlaneParameters
 from signfold.hw.ram import RamParameters
@@ -39,6 +43,8 @@ from signfold.hw.reloadable import ReloadableParameters
 from signfold.hw.reloader import ReloaderParameters
 from signfold.hw.replay import ReplayParameters
 from signfold.hw.rom import RomParameters
+from signfold.hw.scale import ScaleParameters
+from signfold.hw.scale_stage import ScaleStageParameters
 from signfold.hw.score import ScoreParameters
 from signfold.hw.shapes import beat_layout
 from signfold.hw.shared_engine import SharedEngineParameters
@@ -46,6 +52,7 @@ from signfold.hw.shared_layer import SharedLayer
 from signfold.hw.shared_loader import LoaderParameters
 from signfold.hw.skid import SkidBufferParameters
 from signfold.hw.stream import QueueParameters
+from signfold.hw.sums import SumFormat
 from signfold.hw.threshold import ThresholdParameters
 from signfold.hw.threshold_stage import ThresholdStageParameters
 from signfold.hw.uart import UartParameters
@@ -115,6 +122,16 @@ def packets(longest, shortest=1, **fields):
             m.d.comb += Assume((beat >= shortest - 1) | ~payload.last)
             for name, value in fields.items():
                 m.d.comb += Assume(payload[name] == value)
+
+    return environment
+
+
+def packets_of_all(*longest):
+    """Return an environment of packets on `i0`, `i1`, ... of at most as many beats."""
+
+    def environment(m, dut):
+        for interface, most in zip(dut.inputs, longest, strict=True):
+            bounded_packets(m, interface, most)
 
     return environment
 
@@ -254,6 +271,35 @@ CASES = {
         {"o": 5},
         {"i": 4},
         depth=18,
+        method="bounded",
+    ),
+    "scale": Case(
+        ScaleStageParameters(ScaleParameters("s", 2, SumFormat(2), [3, -1, 2], [1, 2, -3], 1, 0, 1)).create,
+        {"o": 6},
+        {"i": 5},
+        depth=18,
+        method="bounded",
+    ),
+    "fork": Case(ForkParameters(2, 3).create, {"o0": 1, "o1": 1, "o2": 1}, {"i": 0}, depth=6),
+    "add join": Case(
+        AddJoinParameters(2, 3, (SumFormat(2), SumFormat(1, 2), SumFormat(1))).create,
+        {"o": 1},
+        {"i0": 0, "i1": 0, "i2": 0},
+        depth=6,
+    ),
+    "concat join": Case(
+        ConcatJoinParameters(1, (2, 1), (SumFormat(2), SumFormat(1, 2, 3))).create,
+        {"o": 1},
+        {"i0": 1, "i1": 2},
+        depth=12,
+        method="bounded",
+        environment=packets_of_all(2, 1),
+    ),
+    "channel padding": Case(
+        PadChannelsParameters(2, 4, 4, 3, SumFormat(2, 1, 1)).create,
+        {"o": 1},
+        {"i": 4},
+        depth=14,
         method="bounded",
     ),
     "window": Case(
