@@ -114,11 +114,11 @@ DYADIC = {"norm": "shift", "norm_fraction": 6, "first_weights": "1", "weight_sca
 
 
 @pytest.mark.parametrize(
-    ("recipe", "topology"),
-    [("resnete", "resnet-20"), pytest.param("birealnet", "bi-real-18", marks=pytest.mark.sweep)],
+    ("recipe", "topology", "size"),
+    [("resnete", "resnet-20", 12), pytest.param("birealnet", "bi-real-18", 16, marks=pytest.mark.sweep)],
 )
-def test_shift_based_normalization_makes_all_codes_equal(recipe, topology) -> None:
-    model, frames = stored(recipe, topology, 12, **DYADIC), pictures(20, 12)
+def test_shift_based_normalization_makes_all_codes_equal(recipe, topology, size) -> None:
+    model, frames = stored(recipe, topology, size, **DYADIC), pictures(20, size)
     compiled = compile_graph(model, frames)
     classes = compiled.network.evaluate(frames).classes
     agreement = graph_agreement(model, compiled, frames, classes, len(frames))
@@ -129,7 +129,7 @@ def test_shift_based_normalization_makes_all_codes_equal(recipe, topology) -> No
     first = [entry["differing"] for entry in agreement["codes"] if entry["layer"].startswith("group0")]
     assert not any(first)
     # Without the rounding in training, some codes differ.
-    plain = stored(recipe, topology, 12, **DYADIC | {"norm_fraction": None})
+    plain = stored(recipe, topology, size, **DYADIC | {"norm_fraction": None})
     compiled = compile_graph(plain, frames, fraction=6)
     classes = compiled.network.evaluate(frames).classes
     assert any(entry["differing"] for entry in graph_agreement(plain, compiled, frames, classes, 20)["codes"])
