@@ -1,5 +1,6 @@
 """Scale unit: fixed-point numbers, or evenly spaced codes, from sums."""
 
+import operator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -72,6 +73,10 @@ class ScaleParameters(GivesSums):
         if self.low is not None:
             check_integer("low", self.low, minimum=1 - LIMIT, maximum=LIMIT - 1)
             check_integer("high", self.high, minimum=self.low + 1, maximum=LIMIT - 1)
+        for name in ("shift", "low", "high"):
+            if getattr(self, name) is not None:
+                # NumPy's integers would wrap.
+                object.__setattr__(self, name, operator.index(getattr(self, name)))
         self._check_ranges()
         _ = self.plan
 

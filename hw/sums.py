@@ -1,5 +1,6 @@
 """Sums between stages: how integers of either sign travel unsigned, and what joining them makes of that."""
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
@@ -47,6 +48,9 @@ class SumFormat:
         if self.largest is None:
             object.__setattr__(self, "largest", (1 << self.bits) - 1)
         check_integer("largest of a sum", self.largest, minimum=0, maximum=(1 << self.bits) - 1)
+        for name in ("bits", "step", "origin", "largest"):
+            # NumPy's integers would wrap.
+            object.__setattr__(self, name, operator.index(getattr(self, name)))
         if max(self.step * self.largest, self.high) >= LIMIT:
             raise ValueError(f"sums up to {self.high} must stay below 2**62")
 

@@ -333,6 +333,7 @@ def test_formats():
         SHORTCUT.brought_to(ENGINE)
     with pytest.raises(ValueError, match=r"^sums from .* must stay below 2\*\*62$"):
         added_format((SumFormat(61), SumFormat(61), SumFormat(61)))
+    assert SumFormat(np.int64(40), np.int64(1 << 20)).high == ((1 << 40) - 1) << 20
     with pytest.raises(ValueError, match=r"^largest of a sum must be an integer from 0 to 15, not 16$"):
         SumFormat(4, largest=16)
 
