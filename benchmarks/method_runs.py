@@ -87,7 +87,8 @@ ENTRIES = {
     "Bi-Real": Entry("birealnet"),
     "ResNetE": Entry("resnete"),
     "IR-Net": Entry("irnet-vgg-small"),
-    "SD-BNN": Entry("sdbnn"),
+    # Its SE blocks divide the channels; the first layer has 8.
+    "SD-BNN": Entry("sdbnn", {"reduction": 8}),
     "SD-BNN, static": Entry("sdbnn-static"),
     "Xu and Cheung": Entry("xu-cheung"),
     "BinaryDuo": Entry("binaryduo", {"weights": "1", "weight_scale": "layer"}),
