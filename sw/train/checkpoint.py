@@ -101,7 +101,7 @@ def write_best(run: Path, model: Mapping[str, np.ndarray], entry: Mapping[str, A
     entry : mapping
         The epoch's entry in the history, kept in the file's header.
     """
-    write_whole(run / BEST, save(dict(model), metadata={HEADER: json.dumps(dict(entry))}))
+    write_whole(run / BEST, save(_in_order(model), metadata={HEADER: json.dumps(dict(entry))}))
 
 
 def write_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
@@ -118,8 +118,13 @@ def write_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
         State to write.
     """
     description = checkpoint.describe()
-    write_whole(run / TENSORS, save(checkpoint.tensors, metadata={HEADER: json.dumps(description)}))
+    write_whole(run / TENSORS, save(_in_order(checkpoint.tensors), metadata={HEADER: json.dumps(description)}))
     write_whole(run / DESCRIPTION, (json.dumps(description, indent=1) + "\n").encode())
+
+
+def _in_order(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return tensors in C order: safetensors writes the memory of others as it lies, under their shape."""
+    return {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
 
 
 def read_best(run: Path) -> dict[str, np.ndarray]:

@@ -8,11 +8,13 @@ torch = pytest.importorskip("torch", reason="training tests need signfold[train]
 
 from torch.nn import functional  # noqa: E402
 
+from signfold.sw.train.checkpoint import write_best  # noqa: E402
 from signfold.sw.train.describe import describe  # noqa: E402
 from signfold.sw.train.k_map import KMapConv, KMapDense, magnitudes  # noqa: E402
 from signfold.sw.train.method import Method  # noqa: E402
 from signfold.sw.train.models import BinaryNet  # noqa: E402
 from signfold.sw.train.real_layers import Subsample  # noqa: E402
+from signfold.sw.train.saved import best_tensors  # noqa: E402
 from signfold.sw.train.style import Style  # noqa: E402
 from signfold.sw.train.topologies import parse_topology  # noqa: E402
 
@@ -236,7 +238,7 @@ def steps(network: BinaryNet, method: Method, first: int, last: int) -> None:
 
 
 @pytest.mark.parametrize("name", CHOICES)
-def test_every_method_trains_and_goes_on_in_the_same_bits(name: str) -> None:
+def test_every_method_trains_and_goes_on_in_the_same_bits(name: str, tmp_path) -> None:
     style, choices = CHOICES[name]
     method = Method(**choices)
     shape, layers = describe((2, 6, 6), 8, parse_topology("4c3p1,p2,4c3p1,6"), 4, Style(**style))
@@ -266,6 +268,12 @@ def test_every_method_trains_and_goes_on_in_the_same_bits(name: str) -> None:
     with torch.no_grad():
         assert torch.equal(whole.eval()(codes), second.eval()(codes))
     assert torch.equal(drawn.get_state(), state)  # evaluation draws nothing
+    # What a run's folder gives back computes the same.
+    write_best(tmp_path, {f"model.{key}": value.numpy() for key, value in whole.state_dict().items()}, {})
+    third, _ = build(3)
+    third.load_state_dict(best_tensors(tmp_path))
+    with torch.no_grad():
+        assert torch.equal(whole(codes), third.eval()(codes))
 
 
 @pytest.mark.parametrize("name", CHOICES)
