@@ -214,6 +214,7 @@ CHOICES = {
         {"activation_estimator": {"name": "identity"}, "weight_estimator": {"name": "identity", "draw": "sigmoid"}},
     ),
     "abc-net": ({"weight_method": "multibase", "bases": 2}, {}),
+    "abc-net, scales by channel": ({"weight_method": "multibase", "weight_scale": "channel", "bases": 3}, {}),
     "abc-net, activations": ({"weight_method": "multibase", "activation": "bases", "bases": 3}, {}),
     "bi-real": ({}, {"activation_estimator": {"name": "approx"}}),
     "bnn+": ({}, {"weight_estimator": {"name": "swish"}, "activation_estimator": {"name": "swish"}}),
