@@ -81,7 +81,7 @@ def test_what_netlists_cannot_do_is_refused(artefacts, tmp_path):
         simulate_netlist(artefacts, netlist, "ice40", frames, Options(harness="cocotb", simulator="icarus"))
     with pytest.raises(ImageError, match="^a netlist holds its ROMs' contents"):
         simulate_netlist(artefacts, netlist, "ice40", frames, Options(memory=artefacts.folder))
-    with pytest.raises(ValueError, match="^family must be one of ice40, ecp5, not 'xilinx'$"):
+    with pytest.raises(ValueError, match="^family must be one of ice40, ecp5, gowin, not 'xilinx'$"):
         check_netlist(artefacts, "xilinx", frames)
     run = CliRunner().invoke(app, ["simulate", str(artefacts.folder), "--netlist", str(netlist)])
     assert isinstance(run.exception, BuildError) and "must be made of ice40, ecp5 or gowin cells" in str(run.exception)
