@@ -104,19 +104,37 @@ def plot(tables: dict[str, list[dict[str, Any]]], target: str, path: Path) -> No
     figure, panels = pyplot.subplots(1, len(tables), figsize=(7 * len(tables), 5.5), squeeze=False)
     for panel, (task, rows) in zip(panels[0], tables.items(), strict=True):
         points = [row for row in rows if "integer" in row and "luts" in row.get("hardware", {})]
-        for row in points:
-            place = row["hardware"]["luts"], 100 * row["integer"]["mean"]
+        places = [(row["hardware"]["luts"], 100 * row["integer"]["mean"]) for row in points]
+        for row, (luts, accuracy) in zip(points, places, strict=True):
             error = 100 * (row["integer"]["deviation"] or 0)
-            panel.errorbar(*place, yerr=error, fmt="o", capsize=3, markersize=5)
-            panel.annotate(row["method"], place, xytext=(5, 4), textcoords="offset points", fontsize=8)
+            panel.errorbar(luts, accuracy, yerr=error, fmt="o", capsize=3, markersize=5)
+        low, high = panel.get_xlim()
+        bottom, top = panel.get_ylim()
+        # Room for the names.
+        panel.set_xlim(low, high + 0.3 * (high - low))
+        panel.set_ylim(bottom, top + 0.12 * (top - bottom))
+        reach = 0.12 * (high - low)
+        for row, place, height in zip(points, places, _apart(places, reach, 0.032 * (top - bottom)), strict=True):
+            column = max(luts for luts, _ in places if abs(luts - place[0]) < reach)
+            line = {"arrowstyle": "-", "color": "0.7", "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3}
+            beside = column + 0.04 * (high - low), height
+            panel.annotate(row["method"], place, xytext=beside, fontsize=8, va="center", arrowprops=line)
         panel.set_title(f"{TASKS[task].title}, at most {TASKS[task].cycles:,} cycles a frame")
         panel.set_xlabel(f"LUTs of the accelerator ({target})")
         panel.set_ylabel("test accuracy of the integer network, %")
-        panel.margins(x=0.15)
         panel.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
+
+
+def _apart(places: list[tuple[float, float]], reach: float, gap: float) -> list[float]:
+    """Return heights for names beside places, `gap` or more between those of places within `reach` left or right."""
+    heights: dict[int, float] = {}
+    for k in sorted(range(len(places)), key=lambda k: places[k][1]):
+        taken = [height for other, height in heights.items() if abs(places[other][0] - places[k][0]) < reach]
+        heights[k] = max([places[k][1], *(height + gap for height in taken)])
+    return [heights[k] for k in range(len(places))]
 
 
 def main() -> None:
