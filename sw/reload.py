@@ -8,6 +8,7 @@ from signfold.hw.packet import HASH_BYTES
 from signfold.hw.reload_image import DATA_BYTES, NUMBER_BYTES, ReloadImage
 from signfold.hw.rom import RomParameters
 from signfold.sw.errors import PlanError
+from signfold.sw.patchable import check_tables
 from signfold.sw.plan import Plan
 from signfold.sw.structure import structure, structure_hash
 
@@ -25,12 +26,8 @@ def check_reloadable(plan: Plan) -> None:
     PlanError
         Naming the layer.
     """
+    check_tables(plan, "leave out --reloadable")
     for k, layer in enumerate(plan.layers):
-        if layer.style == "hardwired":
-            raise PlanError(
-                f"layer {k} is hardwired: its weights are logic, not tables; give it an array, or leave out "
-                "--reloadable"
-            )
         if layer.memory == "loaded":
             raise PlanError(
                 f"layer {k} has memory = 'loaded': its weights come from the host before the first frame, in one copy; "

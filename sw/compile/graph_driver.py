@@ -7,9 +7,10 @@ import numpy as np
 
 from signfold.sw.compile.agreement import BLOCK
 from signfold.sw.compile.checkpoint import StoredModel
+from signfold.sw.compile.conversions import CODE_BITS
 from signfold.sw.compile.fixed_point import FRACTIONS, suitable_fraction
 from signfold.sw.compile.float_graph import FloatGraph, import_graph
-from signfold.sw.compile.graph_fold import CODE_BITS, FoldedGraph, fold_graph
+from signfold.sw.compile.graph_fold import FoldedGraph, fold_graph
 from signfold.sw.compile.real_weights import round_real_weights
 from signfold.sw.compile.verify_graph import verify_graph
 from signfold.sw.network import Network

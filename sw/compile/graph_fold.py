@@ -9,20 +9,20 @@ Averages and normalizations are affine, so that they wait for each other; the la
 that rise with what they stand for.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import ceil, log2
 
 import numpy as np
 
 from signfold.sw.compile.batch_norm import BatchNorm
-from signfold.sw.compile.fixed_point import identity, lines, scale_node
+from signfold.sw.compile.carried import Carried
+from signfold.sw.compile.conversions import CODE_BITS, Conversions
 from signfold.sw.compile.float_graph import FloatGraph, Step
 from signfold.sw.compile.float_layers import AveragePooling, MaxPooling, PixelCodes, PixelThresholds
 from signfold.sw.compile.fold import flipped, fold_norm
 from signfold.sw.compile.graph_layers import Clip, Join, Shortcut, Total
-from signfold.sw.compile.head import round_affine, score_node
+from signfold.sw.compile.head import score_node
 from signfold.sw.compile.linear_layers import FloatConv, FloatDense
 from signfold.sw.compile.meaning import Meaning, average, code_for_pads, of_activation, of_pixels, weighted
 from signfold.sw.errors import CompileError
@@ -34,53 +34,12 @@ from signfold.sw.network import (
     MaxPool,
     Node,
     PadChannels,
-    Quantize,
     SumPool,
     Threshold,
-    ValueType,
 )
-from signfold.sw.network.golden import evaluation
 from signfold.sw.network.types import shown
 
-__all__ = ["CODE_BITS", "Carried", "FoldedGraph", "fold_graph"]
-
-#: Bits of the codes that stand for real numbers where a layer of weights reads them.
-CODE_BITS = 8
-#: Bits of their multipliers.
-_QUANTIZER_BITS = 16
-
-
-@dataclass(frozen=True, eq=False)
-class Carried:
-    """A real value carried by integers: those of a node, what they stand for, and what is still to be done to that.
-
-    Parameters
-    ----------
-    source : str
-        Node that gives the integers, or ``"input"``.
-    meaning : Meaning
-        What they (of codes, the v) stand for.
-    norm : BatchNorm or None
-        Normalization of that.
-    low, high : Fraction or None
-        Clips after it.
-    """
-
-    source: str
-    meaning: Meaning
-    norm: BatchNorm | None = None
-    low: Fraction | None = None
-    high: Fraction | None = None
-
-    @property
-    def clipped(self) -> bool:
-        """Whether a clip is still to be done."""
-        return self.low is not None or self.high is not None
-
-    @property
-    def plain(self) -> bool:
-        """Whether nothing is left to be done."""
-        return self.norm is None and not self.clipped
+__all__ = ["FoldedGraph", "fold_graph"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,15 +101,11 @@ def fold_graph(graph: FloatGraph, frames: np.ndarray, fraction: int, score_bits:
     return folder.finish(score_bits)
 
 
-class _Folder:
+class _Folder(Conversions):
     def __init__(self, graph: FloatGraph, frames: np.ndarray, fraction: int) -> None:
-        self._graph, self._fraction = graph, fraction
-        self._names = {"input", *(step.layer.name for step in graph.steps)}
-        self._types: dict[str, ValueType] = {"input": graph.input.value}
-        self._frames = {"input": frames}
+        super().__init__(graph.input, {step.layer.name for step in graph.steps}, frames, fraction)
+        self._graph = graph
         self._values: dict[str, Carried] = {}
-        self._made: dict[tuple[str, str], Carried] = {}
-        self.nodes: list[Node] = []
         self._reads: dict[str, tuple[Carried, ...]] = {}
         self._read: list[Carried] = []
         self._complemented: set[str] = set()
@@ -163,7 +118,7 @@ class _Folder:
         match layer:
             case PixelThresholds():
                 thresholds = np.clip(layer.thresholds, 0, 1 << self._graph.input.bits)
-                result = Carried(self._append(Threshold(layer.name, "input", thresholds[:, None])), Meaning())
+                result = Carried(self.append(Threshold(layer.name, "input", thresholds[:, None])), Meaning())
                 words = "thresholds"
             case PixelCodes():
                 result = Carried("input", of_pixels(layer, self._graph.input))
@@ -171,13 +126,13 @@ class _Folder:
             case FloatDense() | FloatConv():
                 result, words = self._weigh(layer, values[0], step.inputs[0])
             case BatchNorm(activation=None):
-                self._read = [self._settled(step.inputs[0], values[0])]
+                self._read = [self.settled(step.inputs[0], values[0])]
                 result = replace(self._read[0], norm=layer)
                 words = "goes into what reads it"
             case BatchNorm():
                 result, words = self._activate(layer, values[0], step.inputs[0])
             case Clip():
-                result, words = _clip(values[0], layer), "goes into what reads it"
+                result, words = values[0].cut(layer.low, layer.high), "goes into what reads it"
             case AveragePooling():
                 result, words = self._average(layer, values[0], step.inputs[0]), "sum of integers"
             case MaxPooling():
@@ -185,10 +140,10 @@ class _Folder:
             case Shortcut():
                 result, words = self._shortcut(layer, values[0], step.inputs[0]), "some of the integers, and zeros"
             case Total():
-                self._read = [self._fixed(*pair) for pair in zip(step.inputs, values, strict=True)]
+                self._read = [self.fixed(*pair) for pair in zip(step.inputs, values, strict=True)]
                 node = Add(layer.name, tuple(value.source for value in self._read))
-                result = Carried(self._append(node), self._unit)
-                words = f"sum of integers of {self._fraction} fraction bits"
+                result = Carried(self.append(node), self.unit)
+                words = f"sum of integers of {self.fraction} fraction bits"
             case Join():
                 result, words = self._join(layer, step.inputs, values), "channels of integers, each with its meaning"
             case _:
@@ -200,86 +155,23 @@ class _Folder:
         """Append what makes the scores."""
         last = self._graph.body[-1].layer.name
         value = self._values[last]
-        if value.clipped or self._types[value.source].kind != "sum":
+        if value.clipped or self.types[value.source].kind != "sum":
             raise CompileError(f"layer {shown(last)}: it must give one sum a class, last or before a norm or scale")
-        found = self._types[value.source]
+        found = self.types[value.source]
         node = score_node(value.norm, value.meaning, found, value.source, score_bits)
         if node is not None:
-            self._append(replace(node, name=self._name(node.name) if value.norm is None else node.name))
+            self.append(replace(node, name=self.new_name(node.name) if value.norm is None else node.name))
         if self._graph.head is not None:
             self._folds[self._graph.head.name] = "dropped: it changes no comparison of classes"
-        nodes = tuple(self._needed())
+        nodes = tuple(self.needed())
         complemented = frozenset(self._complemented)
-        return FoldedGraph(nodes, self._values, self._reads, complemented, self._folds, self._fraction)
-
-    @property
-    def _unit(self) -> Meaning:
-        """Integers of the common number of fraction bits."""
-        return Meaning(divisor=Fraction(1 << self._fraction))
-
-    def _needed(self) -> Iterator[Node]:
-        """Yield the nodes that the last one depends on."""
-        used = {self.nodes[-1].name}
-        for node in reversed(self.nodes):
-            if node.name in used:
-                used.update(node.inputs)
-        return (node for node in self.nodes if node.name in used)
-
-    def _append(self, node: Node) -> str:
-        read = [self._types[name] for name in node.inputs]
-        self._types[node.name] = node.infer(*read)
-        self._frames[node.name] = evaluation(node, read, self._types[node.name])(
-            *(self._frames[name] for name in node.inputs)
-        )
-        self.nodes.append(node)
-        return node.name
-
-    def _name(self, wanted: str) -> str:
-        while wanted in self._names:
-            wanted += "'"
-        self._names.add(wanted)
-        return wanted
-
-    def _channels(self, value: Carried) -> int:
-        return self._types[value.source].shape[0]
-
-    def _norm(self, value: Carried, name: str) -> BatchNorm:
-        return identity(name, self._channels(value)) if value.norm is None else value.norm
-
-    def _sums(self, value: Carried) -> Carried:
-        """Return the value as sums: codes become the integers v that they stand for."""
-        if self._types[value.source].kind == "sum":
-            return value
-        node = SumPool(self._name(f"{value.source}.values"), value.source, (1, 1), (1, 1))
-        return replace(value, source=self._append(node))
-
-    def _settled(self, name: str, value: Carried) -> Carried:
-        """Return a value of which nothing is left to be done."""
-        return value if value.plain else self._fixed(name, value)
-
-    def _fixed(self, name: str, value: Carried) -> Carried:
-        """Return a value in the common number of fraction bits."""
-        if value.plain and value.meaning == self._unit:
-            return value
-        key = name, "fixed"
-        if key not in self._made:
-            sums = self._sums(value)
-            node = scale_node(
-                self._name(f"{name}.fixed"),
-                sums.source,
-                self._norm(sums, name),
-                sums.meaning,
-                self._fraction,
-                (value.low, value.high),
-            )
-            self._made[key] = Carried(self._append(node), self._unit)
-        return self._made[key]
+        return FoldedGraph(nodes, self._values, self._reads, complemented, self._folds, self.fraction)
 
     def _weigh(self, layer: FloatDense | FloatConv, value: Carried, name: str) -> tuple[Carried, str]:
-        padded = isinstance(layer, FloatConv) and layer.window.reaches_padding(self._types[value.source].shape[1:])
-        coded = self._coded(name, value, padded=padded)
+        padded = isinstance(layer, FloatConv) and layer.window.reaches_padding(self.types[value.source].shape[1:])
+        coded = self.coded(name, value, padded=padded)
         self._read = [coded]
-        found = self._types[coded.source]
+        found = self.types[coded.source]
         meaning = weighted(layer, coded.meaning, found.shape)
         weights = flipped(layer.codes, layer.levels, layer.negative)
         if isinstance(layer, FloatDense):
@@ -296,50 +188,7 @@ class _Folder:
         words = "weights are codes" if layer.stored else "weights are the signs of the latents"
         if coded is not value:
             words += f"; reads codes of {CODE_BITS} bits"
-        return Carried(self._append(node), meaning), words
-
-    def _coded(self, name: str, value: Carried, *, padded: bool) -> Carried:
-        """Return a value as codes, for a layer with weights to read."""
-        if value.plain and self._types[value.source].kind == "code":
-            return value
-        key = name, "centred codes" if padded else "codes"
-        if key not in self._made:
-            self._made[key] = self._quantized(name, self._sums(value), padded=padded)
-        return self._made[key]
-
-    def _quantized(self, name: str, value: Carried, *, padded: bool) -> Carried:
-        low, high = self._reached(value)
-        top = (1 << CODE_BITS) - 1
-        if padded and low < 0:
-            # Pads are the real number 0, which lies in the middle of the codes.
-            high = max(-low, high)
-            low = -high
-        unit = (high - low) / top if high > low else Fraction(1)
-        if value.norm is None and value.meaning == self._unit:
-            # A shift is enough: the next power of two, which is no finer than the numbers themselves.
-            unit = max(Fraction(2) ** ceil(log2(unit)), Fraction(1, 1 << self._fraction))
-            if padded and low < 0:
-                low = -unit * top / 2
-        norm = self._norm(value, name)
-        slopes = [abs(slope) / float(unit) for slope, _ in lines(norm, value.meaning)]
-        shift = max(0, _QUANTIZER_BITS - (ceil(log2(max(slopes))) if max(slopes) else 0))
-        if value.norm is None and value.meaning == self._unit:
-            shift = (unit * (1 << self._fraction)).numerator.bit_length() - 1
-        numbers = round_affine(norm, Fraction(1 << shift) / unit, value.meaning, low)
-        multiplier, offset = (np.array(each, np.int64) for each in numbers)
-        offset = offset + ((1 << shift) >> 1)
-        node = Quantize(self._name(f"{name}.codes"), value.source, multiplier, offset, shift, CODE_BITS)
-        return Carried(self._append(node), Meaning((top + 2 * low / unit,), 2 / unit))
-
-    def _reached(self, value: Carried) -> tuple[Fraction, Fraction]:
-        """Return the lowest and highest real number that the frames reach, or the clips where they are nearer."""
-        frames = np.moveaxis(self._frames[value.source], 1, -1).astype(np.float64)
-        slope, offset = np.array(lines(self._norm(value, ""), value.meaning)).T
-        reals = frames * slope + offset
-        low, high = (Fraction(float(end)) for end in (reals.min(), reals.max()))
-        low = low if value.low is None else max(low, value.low)
-        high = high if value.high is None else min(high, value.high)
-        return min(low, high), high
+        return Carried(self.append(node), meaning), words
 
     def _activate(self, layer: BatchNorm, value: Carried, name: str) -> tuple[Carried, str]:
         steps = [layer.activation.step(level)[0] for level in range(1, layer.activation.levels + 1)]
@@ -347,12 +196,12 @@ class _Folder:
         inside = (value.low is None or value.low < steps[0]) and (value.high is None or steps[-1] < value.high)
         # A normalization waits no longer where another one follows, or where the trained network rounds its result.
         if value.norm is not None and not (bare and value.norm.fraction is None):
-            value = self._fixed(name, value)
+            value = self.fixed(name, value)
         elif inside and bare and not layer.constants.any():
             # No step lies at a clip or beyond, so that clips change no code.
             value = replace(value, low=None, high=None)
         elif value.clipped:
-            value = self._fixed(name, value)
+            value = self.fixed(name, value)
         self._read = [value]
         norm = layer
         if value.norm is not None:
@@ -364,67 +213,55 @@ class _Folder:
                 activation=layer.activation,
                 shift=shift if own is None else own + shift,
             )
-        value = self._sums(value) if self._types[value.source].kind == "code" else value
-        negative, thresholds = fold_norm(norm, value.meaning, self._types[value.source], pooled=True)
+        value = self.sums(value) if self.types[value.source].kind == "code" else value
+        negative, thresholds = fold_norm(norm, value.meaning, self.types[value.source], pooled=True)
         inverted = negative ^ layer.activation.complemented
         if layer.activation.complemented:
             self._complemented.add(layer.name)
         node = Threshold(layer.name, value.source, thresholds, inverted if inverted.any() else None)
-        exact = value.meaning != self._unit
-        words = "exact thresholds" if exact else f"thresholds on integers of {self._fraction} fraction bits"
-        return Carried(self._append(node), of_activation(layer.activation)), words
+        exact = value.meaning != self.unit
+        words = "exact thresholds" if exact else f"thresholds on integers of {self.fraction} fraction bits"
+        return Carried(self.append(node), of_activation(layer.activation)), words
 
     def _average(self, layer: AveragePooling, value: Carried, name: str) -> Carried:
         window = layer.window
-        padded = window.reaches_padding(self._types[value.source].shape[1:])
+        padded = window.reaches_padding(self.types[value.source].shape[1:])
         if value.clipped or (value.norm is not None and (padded or value.norm.fraction is not None)):
-            value = self._fixed(name, value)
+            value = self.fixed(name, value)
         self._read = [value]
-        meaning = average(layer, value.meaning, self._types[value.source].shape)
+        meaning = average(layer, value.meaning, self.types[value.source].shape)
         padding = window.padding if padded else (0, 0, 0, 0)
         node = SumPool(layer.name, value.source, window.kernel, window.stride, padding)
-        return replace(value, source=self._append(node), meaning=meaning)
+        return replace(value, source=self.append(node), meaning=meaning)
 
     def _maximum(self, layer: MaxPooling, value: Carried, name: str) -> Carried:
         if value.norm is not None and (value.norm.gamma < 0).any():
-            value = self._fixed(name, value)
+            value = self.fixed(name, value)
         self._read = [value]
         window = layer.window
-        padding = window.padding if window.reaches_padding(self._types[value.source].shape[1:]) else (0, 0, 0, 0)
+        padding = window.padding if window.reaches_padding(self.types[value.source].shape[1:]) else (0, 0, 0, 0)
         node = MaxPool(layer.name, value.source, window.kernel, window.stride, padding)
-        return replace(value, source=self._append(node))
+        return replace(value, source=self.append(node))
 
     def _shortcut(self, layer: Shortcut, value: Carried, name: str) -> Carried:
-        value = self._fixed(name, value)
+        value = self.fixed(name, value)
         self._read = [value]
-        more = layer.channels - self._channels(value)
+        more = layer.channels - self.channels(value)
         if layer.stride > 1:
-            picked = layer.name if not more else self._name(f"{layer.name}.picked")
+            picked = layer.name if not more else self.new_name(f"{layer.name}.picked")
             node = MaxPool(picked, value.source, (1, 1), (layer.stride, layer.stride))
-            value = replace(value, source=self._append(node))
+            value = replace(value, source=self.append(node))
         if more:
-            value = replace(value, source=self._append(PadChannels(layer.name, value.source, 0, more)))
+            value = replace(value, source=self.append(PadChannels(layer.name, value.source, 0, more)))
         return value
 
     def _join(self, layer: Join, names: Sequence[str], values: Sequence[Carried]) -> Carried:
-        settled = [self._sums(self._settled(*pair)) for pair in zip(names, values, strict=True)]
+        settled = [self.sums(self.settled(*pair)) for pair in zip(names, values, strict=True)]
         self._read = settled
         offsets, scales = [], []
         for value in settled:
-            for channel in range(self._channels(value)):
+            for channel in range(self.channels(value)):
                 offsets.append(value.meaning.offset(channel))
                 scales.append(value.meaning.scale(channel) / value.meaning.divisor)
         node = Concat(layer.name, tuple(value.source for value in settled))
-        return Carried(self._append(node), Meaning(tuple(offsets), Fraction(1), tuple(scales)))
-
-
-def _clip(value: Carried, layer: Clip) -> Carried:
-    """Return a value with one more clip; a second one lies within the first, or cuts on."""
-    low, high = value.low, value.high
-    if layer.low is not None:
-        low = layer.low if low is None else max(low, layer.low)
-        high = None if high is None else max(high, layer.low)
-    if layer.high is not None:
-        high = layer.high if high is None else min(high, layer.high)
-        low = None if low is None else min(low, layer.high)
-    return replace(value, low=low, high=high)
+        return Carried(self.append(node), Meaning(tuple(offsets), Fraction(1), tuple(scales)))

@@ -8,10 +8,10 @@ import numpy as np
 from signfold.sw import data
 from signfold.sw.compile.checkpoint import StoredModel
 from signfold.sw.compile.compilation import Compilation, Validation, facts
+from signfold.sw.compile.conversions import CODE_BITS
 from signfold.sw.compile.describe import describe_graph
 from signfold.sw.compile.float32 import FORMULA, choose_evaluator
 from signfold.sw.compile.graph_driver import FRAMES, compile_graph, graph_agreement
-from signfold.sw.compile.graph_fold import CODE_BITS
 from signfold.sw.errors import DataError
 from signfold.sw.network import Network
 from signfold.sw.network.types import shown

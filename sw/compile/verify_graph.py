@@ -8,9 +8,10 @@ point and to codes within half a unit of theirs. It shares no arithmetic with th
 import numpy as np
 
 from signfold.sw.compile.batch_norm import BatchNorm
+from signfold.sw.compile.carried import Carried
 from signfold.sw.compile.float_graph import FloatGraph
 from signfold.sw.compile.float_layers import AveragePooling, FloatLayer, MaxPooling, PixelCodes, PixelThresholds
-from signfold.sw.compile.graph_fold import Carried, FoldedGraph
+from signfold.sw.compile.graph_fold import FoldedGraph
 from signfold.sw.compile.graph_layers import Clip, Join, Shortcut, Total
 from signfold.sw.compile.linear_layers import FloatConv, FloatDense
 from signfold.sw.compile.window import Window
