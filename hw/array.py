@@ -12,6 +12,7 @@ from signfold.hw.check import check_integer
 from signfold.hw.column import ColumnParameters
 from signfold.hw.delay import delayed
 from signfold.hw.fabric import FABRICS, Fabric
+from signfold.hw.multiplier_cell import MultiplierCellParameters
 from signfold.hw.parity import ParityParameters
 from signfold.hw.planes import PlaneParameters
 
@@ -36,9 +37,9 @@ class ArrayParameters:
     hop : int
         Columns that an activation word passes in one cycle.
     stages : int
-        Pipeline registers between XNOR and accumulator.
+        Pipeline registers between XNOR and accumulator, or before it in cells that multiply.
     planes : PlaneParameters
-        Bit planes.
+        Bit planes, and whether cells count them or multiply whole codes.
     fabric : Fabric
         What the cells are made of.
 
@@ -72,14 +73,16 @@ class ArrayParameters:
             )
 
     @property
-    def cell(self) -> CellParameters:
+    def cell(self) -> CellParameters | MultiplierCellParameters:
         """Parameters of each cell."""
+        if self.planes.multiplies:
+            return MultiplierCellParameters(self.simd, self.words, self.stages, self.planes, self.fabric)
         return CellParameters(self.simd, self.words, self.stages, self.planes, self.fabric, self.encoded)
 
     @property
     def encoded(self) -> bool:
         """Whether cells work on words as prefix parities, which weight tables then hold: see `signfold.hw.parity`."""
-        return 0 < self.fabric.encode_columns <= self.cols and self.simd > 1
+        return 0 < self.fabric.encode_columns <= self.cols and self.simd > 1 and not self.planes.multiplies
 
     @property
     def encoder(self) -> ParityParameters:
@@ -120,7 +123,7 @@ class ArrayParameters:
         return self.lead + self.groups - 1 - group
 
     def compute(self, words: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Return the agreements of one pass.
+        """Return the sums of one pass.
 
         Parameters
         ----------
@@ -132,9 +135,10 @@ class ArrayParameters:
         Returns
         -------
         numpy.ndarray
-            Agreements times their scales, rows x cols, 0 .. words * simd * planes.top.
+            Agreements times their scales, rows x cols, 0 .. words * simd * planes.top; of cells that multiply, what
+            `MultiplierCellParameters` says.
         """
-        return self.planes.count(words.reshape(len(words), 1, -1), weights.reshape(1, len(weights), -1))
+        return self.cell.count(words.reshape(len(words), 1, -1), weights.reshape(1, len(weights), -1))
 
     def create(self) -> "SystolicArray":
         """Return the gateware."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -56,6 +57,8 @@ class CellParameters:
         check_integer("simd", self.simd, minimum=1)
         check_integer("words", self.words, minimum=1)
         check_integer("popcount stages", self.stages, minimum=0, maximum=16)
+        if self.planes.multiplies:
+            raise ValueError("planes must not multiply for a cell that counts")
 
     @property
     def popcount(self) -> PopcountParameters:
@@ -82,6 +85,14 @@ class CellParameters:
     def sum_width(self) -> int:
         """Width of the accumulator in bits: holds 0 .. words * simd * planes.top."""
         return (self.words * self.simd * self.planes.top).bit_length()
+
+    def stages_for(self, clock_mhz: float) -> int:
+        """Return how many registers a clock needs, by the fabric's delays."""
+        return self.popcount.stages_for(clock_mhz)
+
+    def count(self, activations: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return the agreements of codes of broadcastable shapes over the last axis, each times its scale."""
+        return self.planes.count(activations, weights)
 
     def compute(self, activations: list[int], weights: list[int]) -> int:
         """Return the agreements of a pass, each times its scale, for its words of all plays in order, not encoded."""

@@ -41,9 +41,9 @@ class EngineParameters(EngineCore):
         Columns that a word passes in a cycle, and codes of an output beat; divides `cols`, at least
         cols / words of a pass.
     stages : int
-        Pipeline registers between XNOR and accumulator.
+        Pipeline registers between XNOR and accumulator, or before it in cells that multiply.
     planes : PlaneParameters
-        Widths of activations and weights.
+        Widths of activations and weights, and whether cells count planes or multiply whole codes.
     image : ImageGeometry or None
         Windows over an image; None for a dense layer.
     rows : int
@@ -138,12 +138,15 @@ class EngineParameters(EngineCore):
     @property
     def padding(self) -> int:
         """Count that the lanes past the input channels add: they are 0 in words and weights, so they agree."""
+        if self.planes.multiplies:
+            return 0
         return (self.words * self.simd - self.fan_in) * self.planes.top
 
     @property
     def largest(self) -> int:
         """Largest count."""
-        return self.fan_in * self.planes.top + self.padding
+        offset = self.array.cell.offset if self.planes.multiplies else 0
+        return offset + self.fan_in * self.planes.top + self.padding
 
     @property
     def sum_width(self) -> int:
@@ -176,8 +179,11 @@ class EngineParameters(EngineCore):
 
         Positions around the image are sent as code 0, which stands for the lowest value; what they add is taken back.
         """
-        _, weights = self.planes.bipolar(0, self.weights)
-        lowest, _ = self.planes.bipolar(0, 0)
+        lowest, weights = self.planes.bipolar(0, self.weights)
+        if self.planes.multiplies:
+            # They add nothing, and of the others what the lowest value stands for is taken back.
+            within = np.broadcast_to(inside, (len(inside), self.taps)).astype(np.int64) @ weights.sum(axis=2).T
+            return self.step * self.array.cell.offset - int(lowest) * within
         around = np.broadcast_to(~inside, (len(inside), self.taps)).astype(np.int64) @ weights.sum(axis=2).T
         return self.fan_in * self.planes.top + 2 * self.padding + int(lowest) * around
 

@@ -41,10 +41,13 @@ class PlaneParameters:
     activation_bits : int
         Bits of an activation, 1 to 62.
     weight_levels : int
-        Levels of a weight: 2**k for k from 1 to 8, or 3 (-2, 0, 2).
+        Levels of a weight: 2**k for k from 1 to 16, or 3 (-2, 0, 2).
     space : bool
         True: a word holds all planes, which a cell counts side by side, a word a cycle. False: the words are played
         once for each pair of planes, on a cell as small as a binary one.
+    multiplies : bool
+        Cells multiply whole codes (`signfold.hw.multiplier_cell`) instead of counting pairs of planes; words hold all
+        planes then.
 
     Raises
     ------
@@ -55,14 +58,23 @@ class PlaneParameters:
     activation_bits: int = 1
     weight_levels: int = 2
     space: bool = False
+    multiplies: bool = False
 
     def __post_init__(self):
         check_integer("activation bits", self.activation_bits, minimum=1, maximum=62)
-        check_integer("weight levels", self.weight_levels, minimum=2, maximum=256)
+        check_integer("weight levels", self.weight_levels, minimum=2, maximum=1 << 16)
         if self.weight_levels != 3 and self.weight_levels & (self.weight_levels - 1):
             raise ValueError(f"weight levels must be 3 or a power of two, not {self.weight_levels!r}")
         if not isinstance(self.space, bool):
             raise TypeError(f"space must be True or False, not {self.space!r}")
+        if not isinstance(self.multiplies, bool):
+            raise TypeError(f"multiplies must be True or False, not {self.multiplies!r}")
+        if self.multiplies and not self.space:
+            raise ValueError("space must be True where cells multiply whole codes, not False")
+        if self.multiplies and len(self.pairs) == 1:
+            raise ValueError(
+                "multiplies must be False where activations and weights have one bit: cells of XNOR gates compute these"
+            )
 
     @cached_property
     def weight_scales(self) -> tuple[int, ...]:
@@ -111,6 +123,13 @@ class PlaneParameters:
         if self.weight_levels == 3:
             return np.stack([codes > 0, codes > 1]).astype(np.uint8)
         return np.stack([(codes >> plane) & 1 for plane in range(self.weight_planes)]).astype(np.uint8)
+
+    def weight_codes(self, bits: np.ndarray) -> np.ndarray:
+        """Return the weight codes, int64, that planes come from: the inverse of `weight_bits`."""
+        bits = np.asarray(bits, np.int64)
+        if self.weight_levels == 3:
+            return bits.sum(axis=0)
+        return sum(plane << index for index, plane in enumerate(bits))
 
     def bipolar(self, activations: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the integers that codes of activations and weights stand for."""

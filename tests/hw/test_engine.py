@@ -43,7 +43,16 @@ def with_thresholds(rng, build):
 
 def random_engine(rng):
     bits, levels = int(rng.choice([1, 1, 2, 3, 8])), int(rng.choice([2, 2, 2, 3, 4, 8]))
-    planes = PlaneParameters(bits, levels, bool(rng.integers(3) == 0))
+    return random_engine_of(rng, PlaneParameters(bits, levels, bool(rng.integers(3) == 0)))
+
+
+def random_multiplying_engine(rng):
+    bits, levels = int(rng.integers(1, 9)), int(rng.choice([3, *(1 << width for width in range(2, 17))]))
+    return random_engine_of(rng, PlaneParameters(bits, levels, True, True))
+
+
+def random_engine_of(rng, planes):
+    bits, levels = planes.activation_bits, planes.weight_levels
     channels, inputs = (int(n) for n in rng.integers(1, 10, 2))
     image = random_image(rng, bits) if rng.integers(3) else None
     taps = image.kernel[0] * image.kernel[1] if image else int(rng.integers(1, 4))
@@ -135,13 +144,18 @@ def test_random_engine(seed):
     check_engine(seed, random_engine)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_random_multiplying_engine(seed):
+    check_engine(seed, random_multiplying_engine)
+
+
 @pytest.mark.parametrize("seed", range(16))
 def test_random_lane_engine(seed):
     check_engine(seed, random_lane_engine)
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("make", [random_engine, random_lane_engine])
+@pytest.mark.parametrize("make", [random_engine, random_multiplying_engine, random_lane_engine])
 @pytest.mark.parametrize("seed", range(16, 150))
 def test_random_engine_sweep(seed, make):
     check_engine(seed, make)
