@@ -31,6 +31,8 @@ class Fabric:
         Counters of many inputs are built from named primitives, LUT6_2 and CARRY4, which synthesis would not find.
     gated_chains : bool
         A carry chain's own tables can gate one of the numbers that it adds, which synthesis would not find either.
+    multiplier : tuple of int or None
+        Widths of the two signed numbers that a multiplier block multiplies; None where no such blocks are assumed.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Fabric:
     delays: tuple[float, float] | None = None
     counters: bool = False
     gated_chains: bool = False
+    multiplier: tuple[int, int] | None = None
 
 
 #: All fabrics by name. Those of four-input tables leave carry chains to synthesis, which finds them in additions.
@@ -49,12 +52,28 @@ FABRICS = {
     fabric.name: fabric
     for fabric in (
         Fabric("plain", "any FPGA, or simulation"),
-        Fabric("xilinx", "Xilinx 7-series and UltraScale (LUT6, CARRY4)", 6, 5, counters=True, gated_chains=True),
+        Fabric(
+            "xilinx",
+            "Xilinx 7-series and UltraScale (LUT6, CARRY4)",
+            6,
+            5,
+            counters=True,
+            gated_chains=True,
+            multiplier=(25, 18),
+        ),
         Fabric("ice40", "Lattice iCE40 (LUT4, carry)", 4, 3, delays=(5.0, 5.0)),
         Fabric(
-            "ecp5", "Lattice ECP5 (LUT4, CCU2C)", 4, 3, 4, delays=(1.9, 1.5), table_registers=True, gated_chains=True
+            "ecp5",
+            "Lattice ECP5 (LUT4, CCU2C)",
+            4,
+            3,
+            4,
+            delays=(1.9, 1.5),
+            table_registers=True,
+            gated_chains=True,
+            multiplier=(18, 18),
         ),
-        Fabric("gowin", "Gowin GW1N and GW2A (LUT4, ALU)", 4, 3),
+        Fabric("gowin", "Gowin GW1N and GW2A (LUT4, ALU)", 4, 3, multiplier=(18, 18)),
     )
 }
 

@@ -189,10 +189,12 @@ class MultiplierCell(wiring.Component):
         m.d.comb += self.total.eq(Cat(total[:-1], ~total[-1]))
         return m
 
-    @staticmethod
-    def _held(m, value, width, registers, name):
+    def _held(self, m, value, width, registers, name):
         """Return a signed value as it was `registers` (0 or 1) cycles ago."""
-        held = Signal(signed(min(width, len(value))), name=name, reset_less=True)
+        p = self.parameters
+        # Of a sum of two registered products Yosys 0.70 (ice40_dsp) loses one: it takes its register for two blocks.
+        attributes = {"keep": 1} if registers and p.simd > 1 and p.fabric.multiplier is None else {}
+        held = Signal(signed(min(width, len(value))), name=name, reset_less=True, attrs=attributes)
         domain = m.d.sync if registers else m.d.comb
         domain += held.eq(value)
         return held

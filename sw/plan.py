@@ -16,7 +16,7 @@ __all__ = ["LayerPlan", "Plan"]
 _KEYS = ("cols", "simd", "hop", "stages", "rows", "space", "pool", "style", "memory", "shares")
 #: Keys that a plan always shows.
 _ALWAYS = ("cols", "simd", "hop", "stages")
-_STYLES = ("array", "hardwired")
+_STYLES = ("array", "multiplier", "hardwired")
 #: Keys that a hardwired layer, which has no array and no memory, leaves at their defaults.
 _ARRAY_ALONE = ("cols", "rows", "space", "memory")
 
@@ -43,7 +43,9 @@ class LayerPlan:
     pool : int
         Channels that poolings after this layer work on at once; 0: the codes of a beat.
     style : str
-        "array", or "hardwired": the weights become logic that computes all channels of a position at once. `simd` is
+        "array"; "multiplier": an array whose cells multiply whole codes, in multiplier blocks where the FPGA has them,
+        instead of counting one pair of bit planes after another; `space` has no meaning then, and weights cannot be
+        loaded; or "hardwired": the weights become logic that computes all channels of a position at once. `simd` is
         then the codes of an input beat (all input channels for a convolution), `hop` those of an output beat, `stages`
         the registers between inputs and comparisons; `cols`, `rows`, `space` and `memory` have no meaning.
     memory : str
@@ -95,6 +97,11 @@ class LayerPlan:
                 if key.name in _ARRAY_ALONE and getattr(self, key.name) != key.default:
                     value = getattr(self, key.name)
                     raise ValueError(f"{key.name} must be {key.default!r} for a hardwired layer, not {value!r}")
+        if self.style == "multiplier":
+            if self.space:
+                raise ValueError("space must be false for a multiplier array, whose words hold codes whole, not true")
+            if self.memory == "loaded":
+                raise ValueError(f"memory must be one of {', '.join(ROM_STYLES)} for a multiplier array, not 'loaded'")
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ class SharedGroup:
             If the layer before it has no array to share.
         """
         if own.shares and self._choice.style != "array":
-            raise ValueError(f"shares must be false, because layer {planned - 1} is {self._choice.style}")
+            what = "a multiplier array" if self._choice.style == "multiplier" else self._choice.style
+            raise ValueError(f"shares must be false, because layer {planned - 1} is {what}")
         if not own.shares:
             self._choice = own
         return self._choice

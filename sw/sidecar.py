@@ -66,8 +66,9 @@ def _layer(layer: Any) -> str:
         how = f"{layer.lanes} lanes, {layer.feeder.passes} passes of {layer.taps} words"
     planes = layer.array.cell.planes
     if len(planes.pairs) > 1 and getattr(layer, "weights", None) is not None:
+        size = f"{planes.activation_bits} x {planes.weight_planes} bits"
         where = "side by side" if planes.space else "in turn"
-        how += f", planes of {planes.activation_bits} x {planes.weight_planes} bits {where}"
+        how += f", multipliers of {size}" if planes.multiplies else f", planes of {size} {where}"
     return f"{what}: {how}"
 
 
@@ -148,7 +149,7 @@ def sidecar(
 def _layer_plan(layer: LayerPlan) -> dict[str, Any]:
     """Return a layer's plan, without what is the default and rarely looked at."""
     values = {key.name: getattr(layer, key.name) for key in fields(layer)}
-    always = {"simd", "hop", "stages"} | ({"cols"} if layer.style == "array" else set())
+    always = {"simd", "hop", "stages"} | ({"cols"} if layer.style != "hardwired" else set())
     always = set() if layer.shares else always
     defaults = {key.name: key.default for key in fields(layer) if key.name not in always}
     return {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}

@@ -134,7 +134,7 @@ def test_hardwired_layers_and_memories_are_kept(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"style": "logic"}, r"^style must be one of array, hardwired, not 'logic'$"),
+        ({"style": "logic"}, r"^style must be one of array, multiplier, hardwired, not 'logic'$"),
         ({"memory": "spram"}, r"^memory must be one of .*, not 'spram'$"),
         ({"style": "hardwired", "cols": 3}, r"^cols must be 1 for a hardwired layer, not 3$"),
         ({"style": "hardwired", "memory": "lut"}, r"^memory must be 'auto' for a hardwired layer, not 'lut'$"),
