@@ -64,7 +64,7 @@ def random_plan(
     rng : numpy.random.Generator
         Source of all choices.
     network : Network
-        A chain of dense layers.
+        A chain of layers, or a network that branches; this one gets neither logic nor shared arrays.
     widest : int
         Largest word, in bits, and most columns and lanes.
     hardwired : float
@@ -74,6 +74,8 @@ def random_plan(
     """
     types = network.types
     layers = network_layers(network)
+    if layers.branches:
+        hardwired = shared = 0
     plans = []
     for layer in layers.planned:
         node = layer.node
@@ -81,8 +83,7 @@ def random_plan(
         space, stages = bool(rng.integers(4) == 0), int(rng.integers(0, 3))
         pool = int(rng.integers(0, 5))
         if hardwired > 0 and rng.random() < hardwired and node.channels * node.fan_in <= _HARDWIRED:
-            flat = layers.flat and not plans
-            codes = node.fan_in if flat or len(shape) != 3 else shape[0]
+            codes = node.fan_in if layers.reads_vector(layer) or len(shape) != 3 else shape[0]
             simd = codes if isinstance(node, Conv) else int(rng.integers(1, codes + 2))
             hop = int(rng.integers(1, node.channels + 1))
             plans.append(LayerPlan(simd=simd, hop=hop, stages=stages, pool=pool, style="hardwired"))
@@ -91,7 +92,7 @@ def random_plan(
             plans.append(LayerPlan(int(rng.integers(1, node.channels + 1)), 1, space=space, pool=pool))
             continue
         # A dense layer on an image reads it position by position, unless it is the first.
-        image = len(shape) == 3 and (isinstance(node, Conv) or not (layers.flat and not plans))
+        image = len(shape) == 3 and not layers.reads_vector(layer)
         inputs, taps = (shape[0], node.fan_in // shape[0]) if image else (node.fan_in, 1)
         simd = int(rng.integers(1, min(inputs + 2, widest) + 1))
         planes = PlaneParameters(types[node.input].bits, node.levels, space)

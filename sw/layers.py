@@ -1,74 +1,18 @@
 """A network seen as what computes it: layers with their thresholds, the form that plans and lowering work on."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from signfold.sw.errors import PlanError
+from signfold.sw.graph_layers import graph_layers
+from signfold.sw.layer import Layer, Layers
 from signfold.sw.network import Affine, Conv, Dense, MaxPool, Network, SumPool, Threshold
 
 __all__ = ["Layer", "Layers", "network_layers"]
 
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """A node that computes, and the thresholds on its result.
-
-    Attributes
-    ----------
-    node : Conv, Dense, MaxPool, SumPool or Threshold
-        The operation; a `Threshold` where thresholds stand alone, on the codes of the input.
-    result : str
-        Name of the network's node whose value the layer gives; empty where it gives none, because thresholds have
-        moved before a pooling.
-    thresholds : numpy.ndarray or None
-        int64 ``[channels, levels]``, on the sums; None where sums, or a pooling's codes, go out.
-    inverted : numpy.ndarray or None
-        bool ``[channels]``: channels of a max pooling whose codes are complemented after it.
-    """
-
-    node: Conv | Dense | MaxPool | SumPool | Threshold
-    result: str
-    thresholds: np.ndarray | None = None
-    inverted: np.ndarray | None = None
-
-    @property
-    def planned(self) -> bool:
-        """Whether the layer has weights, and so an entry in plans."""
-        return isinstance(self.node, (Conv, Dense))
-
-
-@dataclass(frozen=True, eq=False)
-class Layers:
-    """A network as layers.
-
-    Attributes
-    ----------
-    network : Network
-        The network.
-    pixels : Threshold or None
-        Thresholds of one level on the input; None where codes go on as they are.
-    layers : tuple of Layer
-        Layers in order.
-    affine : Affine or None
-        Scale and offset of the scores.
-    """
-
-    network: Network
-    pixels: Threshold | None
-    layers: tuple[Layer, ...]
-    affine: Affine | None
-
-    @property
-    def planned(self) -> tuple[Layer, ...]:
-        """Layers with weights."""
-        return tuple(layer for layer in self.layers if layer.planned)
-
-    @property
-    def flat(self) -> bool:
-        """Whether the first layer reads the input as a vector, not as positions of an image."""
-        first = next((layer.node for layer in self.layers if not isinstance(layer.node, Threshold)), None)
-        return isinstance(first, Dense)
+#: Nodes that chains are made of.
+_CHAINED = (Conv, Dense, MaxPool, SumPool, Threshold, Affine)
 
 
 def network_layers(network: Network) -> Layers:
@@ -80,12 +24,12 @@ def network_layers(network: Network) -> Layers:
     Raises
     ------
     PlanError
-        If the network is no chain, or ends with codes.
+        If a node has no place where it stands, or the network ends with codes.
     """
     nodes = list(network.nodes)
     for node, before in zip(nodes, ["input", *(node.name for node in nodes)], strict=False):
-        if node.inputs != (before,):
-            raise PlanError(f"node {node.name!r}: must read node {before!r}, because only chains can be planned")
+        if node.inputs != (before,) or not isinstance(node, _CHAINED):
+            return graph_layers(network, node.name)
     pixels = affine = None
     if isinstance(nodes[0], Threshold) and nodes[0].levels == 1 and nodes[0].inverted is None:
         pixels = nodes.pop(0)
@@ -102,7 +46,8 @@ def network_layers(network: Network) -> Layers:
                 raise PlanError(f"node {node.name!r}: {node.op} has no place inside a network")
     if not layers or isinstance(layers[-1].node, Threshold) or layers[-1].thresholds is not None:
         raise PlanError(f"node {network.output!r}: the network must end with sums")
-    return Layers(network, pixels, tuple(layers), affine)
+    read = tuple(replace(layer, inputs=(k - 1,)) for k, layer in enumerate(layers))
+    return Layers(network, pixels, read, affine)
 
 
 def _attach(network: Network, layers: list[Layer], node: Threshold) -> None:
