@@ -78,7 +78,8 @@ class _Graph:
     def _append(self, node, thresholds=None, inverted=None):
         inputs = tuple(self.home[name] for name in node.inputs)
         self.home[node.name] = len(self.layers)
-        self.layers.append(Layer(node, node.name, thresholds, inverted, inputs))
+        compares = "" if thresholds is None else node.name
+        self.layers.append(Layer(node, node.name, thresholds, inverted, compares, inputs))
 
     def _threshold(self, node):
         """Add thresholds: on the input, to a layer, or alone."""
@@ -95,7 +96,7 @@ class _Graph:
             return
         for k in path:
             self.layers[k] = replace(self.layers[k], result="")
-        self.layers[path[-1]] = replace(self.layers[path[-1]], thresholds=thresholds)
+        self.layers[path[-1]] = replace(self.layers[path[-1]], thresholds=thresholds, compares=node.name)
         self.layers[path[0]] = replace(self.layers[path[0]], result=node.name)
         if inverted is not None:
             self.layers[path[0]] = replace(self.layers[path[0]], inverted=inverted)

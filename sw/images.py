@@ -18,19 +18,25 @@ from signfold.hw.engine import EngineParameters
 from signfold.hw.engine_core import EngineCore
 from signfold.hw.hardwired import HardwiredParameters
 from signfold.hw.image import border_classes
+from signfold.hw.invert import InvertParameters
+from signfold.hw.scale_stage import ScaleStageParameters
 from signfold.hw.shared_engine import SharedEngineParameters
 from signfold.hw.threshold import ThresholdParameters
+from signfold.hw.threshold_stage import ThresholdStageParameters
 from signfold.sw.errors import ImageError
 from signfold.sw.image_entry import image_entry as _entry
 from signfold.sw.image_formats import find_format
 from signfold.sw.layers import Layers, network_layers
 from signfold.sw.memfile import crc32
-from signfold.sw.network import Affine, Conv, Dense, MaxPool, Network, SumPool, Threshold
+from signfold.sw.network import Affine, Conv, Dense, MaxPool, Network, PadChannels, Quantize, Scale, SumPool, Threshold
 from signfold.sw.rebuild import FORMAT, IMAGE_MAP, VERSION, rebuild, stored_thresholds
+from signfold.sw.scale_images import scale_images, scale_node
 from signfold.sw.shared_images import describe_shared
 
 __all__ = ["IMAGE_MAP", "describe", "read_images", "rebuild"]
 
+#: What thresholds on codes are.
+_PLAIN = {"step": 1, "origin": 0, "reference_class": 0}
 _BY_CLASS = "class is that of the position: row_classes of its row + column_classes of its column"
 #: What the words of each kind of image mean; every name is a key of the map's entry.
 _MEANING = {
@@ -53,6 +59,10 @@ _MEANING = {
     "is given, word 0 of the layer is word start*2**stage",
     "corrections": "word class*beats + b, bits [l*field_bits +: field_bits]: what is added to factor times the count "
     f"of channel b*lanes + l. {_BY_CLASS}",
+    "scales": "word b, bits [l*lane_bits + lsb +: width] of each of `fields`: a number of channel b*lanes + l; "
+    "numbers that all channels share are the node's `constants`. What goes out of a sum that travels as u is "
+    "(factor*((u ^ negative) & some) << shift) + offset >> right, saturated; negative and some stand for all bits of "
+    "u, right is the node's shift - common",
     "inversions": "word b, bit [l]: 1 where the codes of channel b*lanes + l are complemented",
     "affine": "word c: scale of class c in bits [scale_bits - 1:0], offset above it, both two's complement; "
     "score = scale * sum + offset",
@@ -74,12 +84,12 @@ def describe(network: Network, config: AcceleratorConfig) -> dict[str, Any]:
     if pixels.rom is not None:
         geometry = {"lanes": pixels.lanes, "field_bits": pixels.bits + 1, "elements": pixels.elements}
         entries.append(_entry(pixels.rom, "pixel_thresholds", None, geometry))
-    number = 0
+    number, meanings = 0, _meanings(layers, config)
     for stage in config.layers:
         if isinstance(stage, SharedEngineParameters):
             entries += describe_shared(number, stage)
         else:
-            entries += _weights(number, stage) + _units(number, stage)
+            entries += _weights(number, stage) + _units(number, stage, meanings.get(number, _PLAIN))
         number += stage.span
     if scores.rom is not None:
         scale_bits, offset_bits = scores.field_widths
@@ -93,7 +103,8 @@ def describe(network: Network, config: AcceleratorConfig) -> dict[str, Any]:
         # A single threshold for all pixels is wired into the logic and has no image.
         "pixel_threshold": None if pixels.thresholds is None or pixels.rom else int(pixels.thresholds[0, 0]),
         "nodes": _nodes(layers, config),
-        "meaning": _MEANING,
+        # Chains have no scales.
+        "meaning": {kind: text for kind, text in _MEANING.items() if kind != "scales" or layers.branches},
         "images": entries,
     }
     images = {rom.name: rom.words for rom in (*config.roms, *config.loads)}
@@ -118,11 +129,14 @@ def _nodes(layers: Layers, config: AcceleratorConfig) -> list[dict[str, Any]]:
     hardwired = {k for k, stage in zip(firsts, config.layers, strict=False) if isinstance(stage, HardwiredParameters)}
     home = {layer.node.name: k for k, layer in enumerate(layers.layers)}
     # Thresholds are with the layer that compares, whatever poolings they have moved before; inversions come after.
-    comparing = [k for k, layer in enumerate(layers.layers) if layer.thresholds is not None]
-    inverting = [k for k, layer in enumerate(layers.layers) if layer.inverted is not None]
+    comparing = {layer.compares: k for k, layer in enumerate(layers.layers) if layer.thresholds is not None}
+    inverting = {layer.result: k for k, layer in enumerate(layers.layers) if layer.inverted is not None}
+    places = {name: number for number, name in enumerate(["input", *(node.name for node in network.nodes)], start=-1)}
     nodes: list[dict[str, Any]] = []
     for node in network.nodes:
         entry: dict[str, Any] = {"op": node.op}
+        if layers.branches:
+            entry["inputs"] = [places[name] for name in node.inputs]
         match node:
             case Dense():
                 entry |= {"layer": home[node.name], "channels": node.channels, "levels": node.levels}
@@ -134,11 +148,15 @@ def _nodes(layers: Layers, config: AcceleratorConfig) -> list[dict[str, Any]]:
             case MaxPool() | SumPool():
                 entry |= {key: list(getattr(node, key)) for key in ("kernel", "stride", "padding")}
             case Threshold():
-                entry |= {"layer": None if node is layers.pixels else comparing.pop(0)}
+                entry |= {"layer": None if node is layers.pixels else comparing[node.name]}
                 entry |= {"levels": node.levels, "rows": len(node.thresholds)}
-                entry |= {"inverted": None if node.inverted is None else inverting.pop(0)}
+                entry |= {"inverted": None if node.inverted is None else inverting[node.name]}
             case Affine():
                 entry |= {"fraction": node.fraction}
+            case PadChannels():
+                entry |= {"before": node.before, "after": node.after}
+            case Scale() | Quantize():
+                entry |= {"layer": home[node.name]} | scale_node(node, config.layers[home[node.name]].unit)
         if entry.get("layer") in hardwired:
             entry |= _integers(node)
         nodes.append(entry)
@@ -171,12 +189,25 @@ def _weights(layer: int, stage: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _units(layer: int, stage: Any) -> list[dict[str, Any]]:
+def _meanings(layers: Layers, config: AcceleratorConfig) -> dict[int, dict[str, Any]]:
+    """Return, for each layer of a graph, what the sums stand for that it reads; codes stand for themselves."""
+    meanings = {}
+    for k, layer in enumerate(layers.layers if layers.branches else ()):
+        if layers.network.types[layer.node.inputs[0]].kind == "sum":
+            source = config.layers[layer.inputs[0]]
+            meanings[k] = {"step": source.output_step, "origin": source.origin, "reference_class": 0}
+    return meanings
+
+
+def _units(layer: int, stage: Any, meaning: dict[str, Any]) -> list[dict[str, Any]]:
     """Describe the images of what a layer's sums go through; each row of an array has its own."""
-    if isinstance(stage, HardwiredParameters):
-        return []
+    if isinstance(stage, ScaleStageParameters):
+        return scale_images(layer, stage.unit)
+    if isinstance(stage, ThresholdStageParameters):
+        entries = _thresholds(layer, stage.unit, 0, meaning)
+        return entries + [_inversions(layer, stage.channels, unit) for unit in stage.further]
     if not isinstance(stage, EngineCore):
-        return _thresholds(layer, stage.unit, 0, {"step": 1, "origin": 0, "reference_class": 0})
+        return []
     entries = []
     for row, unit in enumerate(stage.units):
         if isinstance(unit, ThresholdParameters):
@@ -193,9 +224,14 @@ def _units(layer: int, stage: Any) -> list[dict[str, Any]]:
             geometry |= {"field_bits": unit.correction_width, "factor": unit.factor} | _classes(unit)
             entries.append(_entry(unit.rom, "corrections", layer, geometry))
         elif unit is not None:
-            geometry = {"channels": stage.channels, "lanes": unit.lanes, "beats": unit.beats}
-            entries.append(_entry(unit.roms[0], "inversions", layer, geometry))
+            entries.append(_inversions(layer, stage.channels, unit))
     return entries
+
+
+def _inversions(layer: int, channels: int, unit: InvertParameters) -> dict[str, Any]:
+    """Describe the image that says which codes are complemented."""
+    geometry = {"channels": channels, "lanes": unit.lanes, "beats": unit.beats}
+    return _entry(unit.roms[0], "inversions", layer, geometry)
 
 
 def _thresholds(layer: int, unit: ThresholdParameters, row: int, meaning: dict[str, Any]) -> list[dict[str, Any]]:

@@ -27,6 +27,8 @@ class Layer:
     inverted : numpy.ndarray or None
         bool ``[channels]``: channels of a max pooling, or of thresholds that stand alone, whose codes are complemented
         after it.
+    compares : str
+        Name of the node that the thresholds are of; empty where there are none.
     inputs : tuple of int
         What it reads, by number: layers before it, or -1, the input behind its pixel thresholds.
     """
@@ -35,6 +37,7 @@ class Layer:
     result: str
     thresholds: np.ndarray | None = None
     inverted: np.ndarray | None = None
+    compares: str = ""
     inputs: tuple[int, ...] = ()
 
     @property

@@ -58,7 +58,7 @@ def _attach(network: Network, layers: list[Layer], node: Threshold) -> None:
     if node.inverted is not None:
         inverted = np.broadcast_to(node.inverted, (value.shape[0],))
     if value.kind == "code":
-        layers.append(Layer(node, node.name, thresholds))
+        layers.append(Layer(node, node.name, thresholds, compares=node.name))
         if inverted is not None:
             layers[-1] = replace(layers[-1], result="")
             layers.append(_identity(node, inverted))
@@ -68,7 +68,7 @@ def _attach(network: Network, layers: list[Layer], node: Threshold) -> None:
         index -= 1
     moved = index < len(layers) - 1
     layers[index] = replace(layers[index], result="" if moved or inverted is not None else node.name)
-    layers[index] = replace(layers[index], thresholds=thresholds)
+    layers[index] = replace(layers[index], thresholds=thresholds, compares=node.name)
     for k in range(index + 1, len(layers)):
         layers[k] = replace(layers[k], result="")
     if inverted is not None and not moved:

@@ -6,7 +6,22 @@ from typing import Any
 import numpy as np
 
 from signfold.sw.errors import ImageError
-from signfold.sw.network import Affine, Conv, Dense, InputType, MaxPool, Network, Node, SumPool, Threshold, ValueType
+from signfold.sw.network import (
+    Add,
+    Affine,
+    Concat,
+    Conv,
+    Dense,
+    InputType,
+    MaxPool,
+    Network,
+    Node,
+    PadChannels,
+    SumPool,
+    Threshold,
+    ValueType,
+)
+from signfold.sw.stored_scale import stored_scale
 
 __all__ = ["FORMAT", "IMAGE_MAP", "VERSION", "rebuild", "stored_thresholds"]
 
@@ -52,10 +67,13 @@ def rebuild(image_map: Mapping[str, Any], images: Images) -> Network:
 
 def _rebuild(image_map: Mapping[str, Any], images: Images) -> Network:
     source = InputType(tuple(image_map["input"]["shape"]), image_map["input"]["bits"])
-    value, before = source.value, "input"
+    # Networks that branch say what each node reads; in chains that is the node before.
+    values, names = {-1: source.value}, {-1: "input"}
     nodes: list[Node] = []
     for position, entry in enumerate(image_map["nodes"]):
         name = f"{entry['op']}{position}"
+        inputs = entry.get("inputs", [position - 1])
+        value, before = values[inputs[0]], names[inputs[0]]
         match entry["op"]:
             case "dense":
                 node: Node = Dense(name, before, _dense_weights(image_map, entry, images), entry["levels"])
@@ -72,13 +90,19 @@ def _rebuild(image_map: Mapping[str, Any], images: Images) -> Network:
                     if thresholds[row, level] == stored:
                         thresholds[row, level] = exact
                 node = Threshold(name, before, thresholds, _inverted(image_map, entry, images))
+            case "add" | "concat":
+                node = (Add if entry["op"] == "add" else Concat)(name, tuple(names[number] for number in inputs))
+            case "padchannels":
+                node = PadChannels(name, before, entry["before"], entry["after"])
+            case "scale" | "quantize":
+                node = stored_scale(name, before, entry, _entries(image_map, "scales", entry["layer"]), images)
             case "affine":
                 node = Affine(name, before, *_affine(image_map, images), entry["fraction"])
             case op:
                 raise ValueError(f"operation {op!r} is not known")
         nodes.append(node)
-        value, before = node.infer(value), name
-    return Network(source, tuple(nodes), before)
+        values[position], names[position] = node.infer(*(values[number] for number in inputs)), name
+    return Network(source, tuple(nodes), name)
 
 
 def _entries(image_map: Mapping[str, Any], kind: str, layer: int | None) -> list[Mapping[str, Any]]:

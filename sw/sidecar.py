@@ -6,12 +6,17 @@ from itertools import accumulate
 from typing import Any
 
 from signfold.hw.accelerator import AcceleratorConfig
+from signfold.hw.add_join import AddJoinParameters
 from signfold.hw.engine import EngineParameters
 from signfold.hw.engine_core import EngineCore
+from signfold.hw.graph import GraphConfig
 from signfold.hw.hardwired import HardwiredParameters
+from signfold.hw.join import Join
 from signfold.hw.lane_engine import LaneEngineParameters
 from signfold.hw.packet import packet_layout
+from signfold.hw.pad_channels import PadChannelsParameters
 from signfold.hw.reloadable import ReloadableParameters
+from signfold.hw.scale_stage import ScaleStageParameters
 from signfold.hw.shapes import beat_layout, result_layout
 from signfold.hw.shared_engine import SharedEngineParameters
 from signfold.hw.threshold_stage import ThresholdStageParameters
@@ -39,14 +44,27 @@ def header(network: Network, config: AcceleratorConfig) -> list[str]:
         f"Network {network.content_hash}",
         f"Input   {pixels.elements} codes of {pixels.bits} bits, {pixels.lanes} a beat",
     ]
-    lines += [f"Layer {k} {_layer(layer)}" for k, layer in enumerate(config.layers)]
+    lines += [f"Layer {k} {_layer(layer)}{_reads(config, k)}" for k, layer in enumerate(config.layers)]
     lines.append(f"Output  {scores.classes} scores of {scores.score_width} bits, signed")
     lines.append(f"Latency {config.latency} cycles, interval {config.interval} cycles")
     return lines
 
 
+def _reads(config: AcceleratorConfig, k: int) -> str:
+    """Say what a layer of a graph reads, and the queues in between."""
+    if not isinstance(config, GraphConfig):
+        return ""
+    called = []
+    for number, depth in zip(config.inputs[k], config.queues[k], strict=True):
+        queue = f" through a queue of {depth}" if depth else ""
+        called.append(("the input" if number < 0 else f"layer {number}") + queue)
+    return f"; reads {', '.join(called)}"
+
+
 def _layer(layer: Any) -> str:
     """Say what a layer computes on what array."""
+    if isinstance(layer, (Join, PadChannelsParameters, ScaleStageParameters)):
+        return f"{layer.channels} channels, {layer.lanes} lanes: {_between(layer)}"
     if isinstance(layer, SharedEngineParameters):
         where = "ROMs" if layer.loaded is None else "memory that is loaded"
         parts = [_layer(part.engine) + ("" if part.pool is None else ", max pooling") for part in layer.layers]
@@ -70,6 +88,18 @@ def _layer(layer: Any) -> str:
         where = "side by side" if planes.space else "in turn"
         how += f", multipliers of {size}" if planes.multiplies else f", planes of {size} {where}"
     return f"{what}: {how}"
+
+
+def _between(layer: Join | PadChannelsParameters | ScaleStageParameters) -> str:
+    """Say what a layer does that has no counterpart in chains."""
+    if isinstance(layer, Join):
+        what = "sum" if isinstance(layer, AddJoinParameters) else "channels side by side"
+        return f"{what} of {len(layer.formats)} streams, to {layer.output_bits} bits"
+    if isinstance(layer, PadChannelsParameters):
+        return f"{layer.before} zeros before and {layer.after} after"
+    unit = layer.unit
+    what = "scaled" if unit.code_bits is None else "quantized"
+    return f"sums of {layer.input_bits} bits {what} to {layer.output_bits} bits"
 
 
 def _images(layer: EngineCore | HardwiredParameters) -> str:
@@ -131,6 +161,11 @@ def sidecar(
         **(
             {"load": {"file": LOAD_FILE, "chunks": len(config.chunks), "bytes": len(config.chunks[0])}}
             if config.loads
+            else {}
+        ),
+        **(
+            {"graph": {"inputs": [*map(list, config.inputs)], "queues": [*map(list, config.queues)]}}
+            if isinstance(config, GraphConfig)
             else {}
         ),
         **({} if reloadable is None else {"reload": describe_image(plan, reloadable.image)}),
@@ -232,7 +267,10 @@ def _taps(network: Network, config: AcceleratorConfig) -> list[dict[str, Any]]:
     for k, (stage, end) in enumerate(zip(config.layers, ends, strict=True)):
         # Of several layers in turn, only what the last one gives passes.
         layer = layers.layers[end - 1]
-        if not isinstance(stage, ThresholdStageParameters):
+        if layers.branches:
+            size = network.types[layer.node.name].shape[1:]
+            height, width = size if len(size) == 2 and stage.positions > 1 else (1, 1)
+        elif not isinstance(stage, ThresholdStageParameters):
             height, width = stage.output_size
         if not layer.result:
             continue
