@@ -1,6 +1,6 @@
 """The default plan: small arrays that keep up with a given interval."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from signfold.hw.array import ArrayParameters
@@ -8,6 +8,7 @@ from signfold.hw.check import check_integer
 from signfold.hw.fabric import Fabric, find_fabric
 from signfold.hw.gearbox import gearboxes
 from signfold.hw.planes import PlaneParameters
+from signfold.sw.cost.multiplier import FEWEST_BLOCKS, blocks
 from signfold.sw.errors import PlanError
 from signfold.sw.layers import Layers, network_layers
 from signfold.sw.network import Conv, Network, Threshold
@@ -82,7 +83,9 @@ def default_plan(
     Plan
         Of the arrays considered (words of up to 1,024 bits), those with the least estimated logic whose initiation
         interval is at most the target. Words of more than 64 bits, whose popcounts are slow, are taken only where they
-        save more than a fifth of a layer's logic; rows only where columns do not suffice.
+        save more than a fifth of a layer's logic; rows only where columns do not suffice. Where weights and codes both
+        have several bits and the fabric has multiplier blocks, arrays of multipliers are among them, while all of them
+        together take no more blocks than the smallest device of the family has.
 
     Raises
     ------
@@ -107,22 +110,44 @@ def default_plan(
             f"beats of {lanes} codes and {classes} result beats"
         )
     plans = []
+    made_of = find_fabric(fabric)
+    left = FEWEST_BLOCKS.get(fabric, 0)
     upstream = lanes
     for k, work in enumerate(works):
-        fitting = [plan for plan in _candidates(work, upstream, target) if _keeps_up(work, plan, target)]
+        if layers.branches:
+            upstream = _upstream(layers, plans, lanes)
+        fitting = [plan for plan in _candidates(work, upstream, target, made_of) if _keeps_up(work, plan, target)]
         if k == len(works) - 1:
             fitting = [plan for plan in fitting if _gear_interval(work.channels, plan.hop, 1) <= target]
+        fitting = [plan for plan in fitting if _blocks(work, plan, made_of) <= left]
         if not fitting:
             raise PlanError(f"layer {k}: no array of words up to 1024 bits reaches {target} cycles a frame")
-        best = min(fitting, key=lambda plan: (_tables(work, plan) * (1.2 if plan.simd > 64 else 1), plan.hop))
+        best = min(fitting, key=lambda plan: (_tables(work, plan, made_of) * (1.2 if plan.simd > 64 else 1), plan.hop))
         if clock_mhz is not None and not work.depthwise:
-            best = replace(best, stages=_stages(work, best, find_fabric(fabric), clock_mhz))
+            best = replace(best, stages=_stages(work, best, made_of, clock_mhz))
+        left -= _blocks(work, best, made_of)
         best = replace(best, pool=_pool_lanes(work, best, target))
         plans.append(best)
         upstream = best.pool or (best.cols if work.depthwise else best.hop)
         if not work.pools:
             upstream = best.cols if work.depthwise else best.hop
     return Plan(tuple(plans), lanes, fabric)
+
+
+def _upstream(layers: Layers, plans: Sequence[LayerPlan], lanes: int) -> int:
+    """Return the codes of a beat that the next layer to plan reads, in a network that branches; 0: any.
+
+    What stands between layers with weights takes lanes that suit its readers: see `signfold.sw.lower_graph`.
+    """
+    numbers = [number for number, layer in enumerate(layers.layers) if layer.planned]
+    (source,) = layers.layers[numbers[len(plans)]].inputs
+    if source < 0:
+        return lanes
+    if source not in numbers:
+        return 0
+    plan = plans[numbers.index(source)]
+    node = layers.layers[source].node
+    return plan.cols if isinstance(node, Conv) and node.depthwise else plan.hop
 
 
 def _works(layers: Layers) -> list[_Work]:
@@ -135,7 +160,7 @@ def _works(layers: Layers) -> list[_Work]:
         shape, result = types[node.input].shape, types[node.name].shape
         positions, width = (result[1] * result[2], result[2]) if len(result) == 3 else (1, 1)
         packets, inputs = 1, types[node.input].elements
-        if len(shape) == 3 and not (layers.flat and not works):
+        if len(shape) == 3 and not layers.reads_vector(layer):
             packets, inputs = shape[1] * shape[2], shape[0]
         conv = isinstance(node, Conv)
         taps = node.kernel[0] * node.kernel[1] if conv else packets
@@ -150,8 +175,13 @@ def _works(layers: Layers) -> list[_Work]:
 
 
 def _pools(layers: Layers, start: int, types) -> tuple[tuple[int, int], ...]:
-    """Return input positions, and output positions times taps, of the poolings from layer `start` to the next array."""
+    """Return input positions, and output positions times taps, of the poolings from layer `start` to the next array.
+
+    None in a network that branches, whose poolings keep up by themselves.
+    """
     pools = []
+    if layers.branches:
+        return ()
     for layer in layers.layers[start:]:
         if layer.planned:
             break
@@ -164,7 +194,7 @@ def _pools(layers: Layers, start: int, types) -> tuple[tuple[int, int], ...]:
     return tuple(pools)
 
 
-def _candidates(work: _Work, upstream: int, target: int) -> Iterator[LayerPlan]:
+def _candidates(work: _Work, upstream: int, target: int, fabric: Fabric) -> Iterator[LayerPlan]:
     """Yield arrays that take at most `target` cycles a frame, fed by beats of `upstream` codes."""
     if work.depthwise:
         for cols in range(1, work.channels + 1):
@@ -176,15 +206,18 @@ def _candidates(work: _Work, upstream: int, target: int) -> Iterator[LayerPlan]:
     divisors = {d for d in range(1, min(work.inputs, 1024) + 1) if work.inputs % d == 0}
     powers = {1 << i for i in range(11) if 1 << i < 2 * work.inputs}
     # Multiples of the incoming beats need no detour through narrower ones.
-    multiples = {upstream << i for i in range(10) if upstream << i < 2 * work.inputs}
+    multiples = {upstream << i for i in range(10) if 0 < upstream << i < 2 * work.inputs}
     rows = [n for n in range(1, work.width + 1) if work.width % n == 0]
     for simd in sorted(divisors | powers | multiples):
         words = work.taps * -(-work.inputs // simd)
-        gears = _gear_interval(work.inputs, upstream, simd) * work.packets
+        gears = _gear_interval(work.inputs, upstream or simd, simd) * work.packets
         if gears > target:
             continue
-        for space in (False, True) if len(work.planes.plays) > 1 else (False,):
-            cycles = words * (1 if space else len(work.planes.plays))
+        forms = [("array", False), ("array", True)] if len(work.planes.plays) > 1 else [("array", False)]
+        if min(work.planes.activation_bits, work.planes.weight_planes) > 1 and blocks(work.planes, fabric):
+            forms.append(("multiplier", False))
+        for style, space in forms:
+            cycles = words * (1 if space or style == "multiplier" else len(work.planes.plays))
             for count in rows:
                 passes = target // (cycles * (work.positions // count))
                 if passes:
@@ -193,7 +226,7 @@ def _candidates(work: _Work, upstream: int, target: int) -> Iterator[LayerPlan]:
                     # As many codes a beat as the positions leave time for.
                     hop = max(hop, -(-work.channels // max(1, target // work.positions)))
                     cols = -(-cols // hop) * hop
-                    yield LayerPlan(cols, simd, hop, 1 if simd <= 64 else 2, count, space)
+                    yield LayerPlan(cols, simd, hop, 1 if simd <= 64 else 2, count, space, style=style)
                     break
 
 
@@ -213,16 +246,26 @@ def _pool_lanes(work: _Work, plan: LayerPlan, target: int) -> int:
 
 
 def _stages(work: _Work, plan: LayerPlan, fabric: Fabric, clock_mhz: float) -> int:
-    planes = replace(work.planes, space=plan.space)
+    planes = plan.planes(work.planes.activation_bits, work.planes.weight_levels)
     array = ArrayParameters(plan.rows, plan.cols, plan.simd, work.words(plan), plan.hop, 0, planes, fabric)
-    return max(plan.stages, array.cell.popcount.stages_for(clock_mhz))
+    return max(plan.stages, array.cell.stages_for(clock_mhz))
 
 
 def _gear_interval(elements: int, lanes_in: int, lanes_out: int) -> int:
     return max((gear.interval for gear in gearboxes(elements, 1, lanes_in, lanes_out)), default=0)
 
 
-def _tables(work: _Work, plan: LayerPlan) -> float:
+def _blocks(work: _Work, plan: LayerPlan, fabric: Fabric) -> int:
+    """Return the multiplier blocks of a layer."""
+    products = plan.rows * plan.cols * plan.simd
+    return products * blocks(work.planes, fabric) if plan.style == "multiplier" else 0
+
+
+def _tables(work: _Work, plan: LayerPlan, fabric: Fabric) -> float:
     lanes = len(work.planes.pairs) if plan.space else 1
+    bit = lanes * _TABLES_A_BIT
+    if plan.style == "multiplier":
+        # An addition of a bit more than a product has.
+        bit = 2 * (work.planes.activation_bits + work.planes.weight_planes + 2)
     width = (-(-work.inputs // plan.simd) * plan.simd * work.taps * work.planes.top).bit_length()
-    return plan.rows * plan.cols * (plan.simd * lanes * _TABLES_A_BIT + _TABLES_A_COLUMN * width / 10)
+    return plan.rows * plan.cols * (plan.simd * bit + _TABLES_A_COLUMN * width / 10)

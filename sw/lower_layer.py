@@ -12,7 +12,6 @@ from signfold.hw.hardwired import HardwiredParameters
 from signfold.hw.image import ImageGeometry
 from signfold.hw.lane_engine import LaneEngineParameters
 from signfold.hw.pixels import PixelParameters
-from signfold.hw.planes import PlaneParameters
 from signfold.hw.scale import ScaleParameters
 from signfold.hw.scale_stage import ScaleStageParameters
 from signfold.hw.score import ScoreParameters
@@ -119,10 +118,9 @@ def matrix_stage(
     node = layer.node
     if choice.style == "hardwired":
         return _hardwired(name, layer, choice, value, network)
-    multiplies = choice.style == "multiplier"
-    if multiplies:
+    if choice.style == "multiplier":
         _check_multiplier(node, value)
-    planes = PlaneParameters(value.bits, node.levels, choice.space or multiplies, multiplies)
+    planes = choice.planes(value.bits, node.levels)
     image = image_of(node, value, node.pad) if isinstance(node, Conv) else None
     if isinstance(node, Conv) and node.depthwise:
         if choice.simd != 1:

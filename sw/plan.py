@@ -7,6 +7,7 @@ from pathlib import Path
 
 from signfold.hw.check import check_integer
 from signfold.hw.fabric import find_fabric
+from signfold.hw.planes import PlaneParameters
 from signfold.hw.rom import ROM_STYLES
 from signfold.sw.errors import PlanError
 from signfold.sw.files import write_whole
@@ -102,6 +103,11 @@ class LayerPlan:
                 raise ValueError("space must be false for a multiplier array, whose words hold codes whole, not true")
             if self.memory == "loaded":
                 raise ValueError(f"memory must be one of {', '.join(ROM_STYLES)} for a multiplier array, not 'loaded'")
+
+    def planes(self, activation_bits: int, weight_levels: int) -> PlaneParameters:
+        """Return the bit planes of the layer's array for codes of so many bits and weights of so many levels."""
+        multiplies = self.style == "multiplier"
+        return PlaneParameters(activation_bits, weight_levels, self.space or multiplies, multiplies)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """Cost of the arrays: cells, and what joins them."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 from signfold.hw.array import ArrayParameters
 from signfold.hw.cell import CellParameters
 from signfold.hw.lane_array import LaneArrayParameters
+from signfold.sw.cost.multiplier import multiplier_part
 from signfold.sw.cost.part import Part
 
 __all__ = ["array_parts", "cell_part", "lane_parts"]
@@ -47,9 +49,8 @@ def cell_part(cell: CellParameters) -> Part:
 
 def array_parts(p: ArrayParameters) -> list[Part]:
     """Return the parts of a systolic array."""
-    cell = cell_part(p.cell)
-    cells = p.rows * p.cols
-    parts = [Part(cell.kind, cell.ffs, features=cell.features, count=cells)]
+    cell = multiplier_part(p.cell) if p.planes.multiplies else cell_part(p.cell)
+    parts = [replace(cell, count=p.rows * p.cols)]
     word, weight = p.cell.activation_width, p.hop * p.cell.weight_width
     control = 3 + any(play.double for play in p.planes.plays)
     total = p.hop * p.cell.sum_width
