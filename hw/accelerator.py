@@ -59,10 +59,14 @@ class AcceleratorConfig:
             if layer.input_bits != bits:
                 raise ValueError(f"layer {k} must read codes of {bits} bits, those of {what}, not {layer.input_bits!r}")
             elements, bits, what = layer.positions * layer.channels, layer.output_bits, f"layer {k}"
+        self._check_scores(elements)
+
+    def _check_scores(self, elements):
+        """Check what the output stage reads, and the names of tables."""
         final = self.layers[-1]
         if final.thresholds is not None:
             raise ValueError(f"layer {len(self.layers) - 1} must not have thresholds: its sums are the scores")
-        expected = (elements, bits, final.output_step, final.origin)
+        expected = (elements, final.output_bits, final.output_step, final.origin)
         have = (self.scores.classes, self.scores.sum_width, self.scores.step, self.scores.origin)
         if have != expected:
             raise ValueError(

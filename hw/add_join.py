@@ -10,15 +10,16 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_integer
+from signfold.hw.join import Join
 from signfold.hw.shapes import beat_layout
-from signfold.hw.sums import GivesSums, SumFormat, added_format
-from signfold.hw.timing import Scheduled, Timing, register, together
+from signfold.hw.sums import SumFormat, added_format
+from signfold.hw.timing import Timing, register, together
 
 __all__ = ["AddJoin", "AddJoinParameters"]
 
 
 @dataclass(frozen=True)
-class AddJoinParameters(GivesSums, Scheduled):
+class AddJoinParameters(Join):
     """Sums of streams of equal geometry, added.
 
     Parameters
@@ -43,6 +44,7 @@ class AddJoinParameters(GivesSums, Scheduled):
     formats: tuple[SumFormat, ...]
     positions: int = 1
 
+    kind = "add"
     #: Cycles from the last source's beat to the sum.
     LATENCY = 1
 
@@ -62,6 +64,11 @@ class AddJoinParameters(GivesSums, Scheduled):
     def factors(self) -> list[int]:
         """What each source's u is worth in the u that goes out."""
         return [source.step // self.output.step for source in self.formats]
+
+    @property
+    def source_channels(self) -> tuple[int, ...]:
+        """Channels of a position of each source: those of the output."""
+        return (self.channels,) * len(self.formats)
 
     @property
     def beats(self) -> int:

@@ -10,15 +10,16 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_integer
+from signfold.hw.join import Join
 from signfold.hw.shapes import beat_layout
-from signfold.hw.sums import GivesSums, SumFormat, common_format
-from signfold.hw.timing import Beats, Scheduled, Timing
+from signfold.hw.sums import SumFormat, common_format
+from signfold.hw.timing import Beats, Timing
 
 __all__ = ["ConcatJoin", "ConcatJoinParameters"]
 
 
 @dataclass(frozen=True)
-class ConcatJoinParameters(GivesSums, Scheduled):
+class ConcatJoinParameters(Join):
     """Channels of streams of as many positions, put side by side.
 
     Sums leave in one format: a factor and a constant a source. Codes of as many bits are formats of step 1 and origin 0
@@ -47,6 +48,7 @@ class ConcatJoinParameters(GivesSums, Scheduled):
     formats: tuple[SumFormat, ...]
     positions: int = 1
 
+    kind = "concat"
     #: Cycles from a beat at the input to the same at the output.
     LATENCY = 1
 

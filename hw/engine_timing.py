@@ -1,11 +1,12 @@
 """The cycles of an engine: when passes start, and when their beats leave."""
 
 from collections import deque
+from collections.abc import Iterator
 
 from signfold.hw.stream import QueueParameters
 from signfold.hw.timing import NoMoreBeats, Timing
 
-__all__ = ["engine_timing"]
+__all__ = ["Exits", "engine_passes", "engine_timing"]
 
 
 def engine_timing(parameters, feeder) -> Timing:
@@ -18,7 +19,26 @@ def engine_timing(parameters, feeder) -> Timing:
     feeder : ReplayTiming or WindowTiming
         Its feeder's cycles.
     """
-    p, exits = parameters, _Exits(parameters.rows, parameters.beats)
+    exits = Exits(parameters.rows, parameters.beats)
+    for _ in engine_passes(parameters, feeder, exits):
+        exits.take((yield exits.available()))
+    while exits.waiting:
+        exits.take((yield exits.available()))
+
+
+def engine_passes(parameters, feeder, exits: "Exits") -> Iterator[None]:
+    """Start an engine's passes, and note in `exits` when their beats come; yield where beats must leave before.
+
+    Parameters
+    ----------
+    parameters : EngineCore
+        The engine.
+    feeder : ReplayTiming or WindowTiming
+        Its feeder's cycles.
+    exits : Exits
+        Its queues.
+    """
+    p = parameters
     plays, groups = len(p.feeder.planes.plays), p.array.groups
     by_channel = getattr(p.feeder.storage, "by_channel", False)
     claimed = 0
@@ -30,7 +50,7 @@ def engine_timing(parameters, feeder) -> Timing:
             need = claimed + groups - p.queue.depth
             for row in range(p.rows):
                 while len(exits.taken[row]) < need:
-                    exits.take((yield exits.available()))
+                    yield
                 if need > 0:
                     grant = max(grant, exits.taken[row][need - 1] + 2)
             try:
@@ -38,38 +58,49 @@ def engine_timing(parameters, feeder) -> Timing:
                     advance = play == plays - 1 and (by_channel or final)
                     end = feeder.play(grant if play == 0 else -1, advance)
             except NoMoreBeats:
-                while exits.waiting:
-                    exits.take((yield exits.available()))
                 return
             kept = p.collector.final_beats if final else groups
             exits.arrive(end + p.feeder.storage.DELAY + p.pipeline, kept)
             claimed += kept
 
 
-class _Exits:
-    """The queues of an engine's rows, which take turns to give a position each."""
+class Exits:
+    """The queues of an engine's rows, which take turns to give a position each.
 
-    def __init__(self, rows, beats):
+    Parameters
+    ----------
+    rows : int
+        Rows of the array.
+    beats : int
+        Beats of a position.
+    """
+
+    def __init__(self, rows: int, beats: int):
         self._beats = beats
         self._arrivals = [deque() for _ in range(rows)]
         self.taken: list[list[int]] = [[] for _ in range(rows)]
         self._turn, self._left, self._last = 0, beats, -1
 
     @property
-    def waiting(self):
+    def waiting(self) -> bool:
         """Whether a beat is there whose turn it is."""
         return bool(self._arrivals[self._turn])
 
-    def arrive(self, first, count):
+    @property
+    def left(self) -> int:
+        """Beats that have left, of all rows."""
+        return sum(map(len, self.taken))
+
+    def arrive(self, first: int, count: int) -> None:
         """Note the beats of a pass: those of a row one cycle behind those of the row before."""
         for row, arrivals in enumerate(self._arrivals):
             arrivals.extend(range(first + row, first + row + count))
 
-    def available(self):
+    def available(self) -> int:
         """Return when the next beat becomes available."""
         return max(self._arrivals[self._turn].popleft() + QueueParameters.LATENCY, self._last + 1)
 
-    def take(self, cycle):
+    def take(self, cycle: int) -> None:
         """Note when it is taken."""
         self._last = cycle
         self.taken[self._turn].append(cycle)

@@ -111,10 +111,8 @@ class ReplayTiming:
         p = self._parameters
         cycle = max(self._cycle, earliest - 1)
         for index in range(self._frame, self._frame + p.words):
-            while len(self._written) <= index:
-                number = len(self._written)
-                room = self._freed[number - p.depth] + 1 if number >= p.depth else 0
-                self._written.append(self._beats.take(room))
+            if len(self._written) <= index:
+                self.fetch(index + 1)
             cycle = max(cycle + 1, self._written[index] + 1)
             if advance:
                 self._freed.append(cycle)
@@ -122,6 +120,26 @@ class ReplayTiming:
             self._frame += p.words
         self._cycle = cycle
         return cycle
+
+    @property
+    def open(self) -> bool:
+        """Whether it is known when there is room for the next word."""
+        return len(self._written) - self._parameters.depth < len(self._freed)
+
+    @property
+    def written(self) -> int:
+        """Words that have been taken."""
+        return len(self._written)
+
+    def take_position(self) -> None:
+        """Take the next word as soon as there is room for it; see `WindowTiming.take_position`."""
+        number, depth = len(self._written), self._parameters.depth
+        self._written.append(self._beats.take(self._freed[number - depth] + 1 if number >= depth else 0))
+
+    def fetch(self, count: int) -> None:
+        """See to it that `count` words have been taken; whoever lets others take them replaces this."""
+        while len(self._written) < count:
+            self.take_position()
 
 
 class ReplayBuffer(wiring.Component):

@@ -1,6 +1,7 @@
 """Stream plumbing that knows nothing of networks: a queue in block RAM or registers."""
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal
@@ -11,7 +12,7 @@ from signfold.hw.check import check_integer
 from signfold.hw.late_count import LateCount
 from signfold.hw.timing import Beats, Scheduled, Timing
 
-__all__ = ["Queue", "QueueParameters", "QueueProbe"]
+__all__ = ["Queue", "QueueParameters", "QueueProbe", "needed_depth"]
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,13 @@ class QueueParameters(Scheduled):
     shape: object
     depth: int
 
-    def __post_init__(self):
-        check_integer("queue depth", self.depth, minimum=2)
-
+    #: Least depth: a place in the memory, and the register.
+    LEAST = 2
     #: Cycles from a transfer at the input to the earliest transfer of the same payload at the output.
     LATENCY = 2
+
+    def __post_init__(self):
+        check_integer("queue depth", self.depth, minimum=self.LEAST)
 
     def compute(self, payloads: list) -> list:
         """Return what comes out when `payloads` go in: the same, in order."""
@@ -80,15 +83,24 @@ class QueueProbe:
 
     def needed(self) -> int:
         """Return the least depth at which no payload so far would have waited outside; 0: none waited inside either."""
-        if not self._waited:
-            return 0
-        gone, most = 0, 0
-        for number, written in enumerate(self._written):
-            while self._fetched[gone] < written:
-                gone += 1
-            most = max(most, number - gone)
-        # The last one takes a place as well, and one is in the register.
-        return most + 2
+        return needed_depth(self._written, self._fetched) if self._waited else 0
+
+
+def needed_depth(written: Sequence[int], fetched: Sequence[int]) -> int:
+    """Return the least depth at which no payload waits outside a queue.
+
+    Parameters
+    ----------
+    written, fetched : sequence of int
+        The cycles in which payloads went into the memory of a queue without end, and left it.
+    """
+    gone, most = 0, 0
+    for number, cycle in enumerate(written):
+        while fetched[gone] < cycle:
+            gone += 1
+        most = max(most, number - gone)
+    # The last one takes a place as well, and one is in the register.
+    return most + 2
 
 
 class Queue(wiring.Component):

@@ -35,6 +35,8 @@ class Beats:
 
     def __init__(self, source: Timing):
         self._source = source
+        # Sources that are no generators are told at once: others wait for it.
+        self._tell = getattr(source, "tell", None)
         self._taken: int | None = None
         self._next: int | None = None
 
@@ -63,6 +65,8 @@ class Beats:
         """
         self._taken = max(self.available(), earliest)
         self._next = None
+        if self._tell is not None:
+            self._tell(self._taken)
         return self._taken
 
 

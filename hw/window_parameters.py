@@ -116,7 +116,7 @@ class WindowParameters:
         """Words of a play."""
         return self.taps if self.by_channel else self.taps * self.words
 
-    @property
+    @cached_property
     def capacity(self) -> int:
         """Positions of storage: kernel height - 1 image rows and kernel width positions, and a few more in some cases.
 
@@ -140,7 +140,7 @@ class WindowParameters:
             exact += self.kernel[0] * self.stride[1] + 2 * self.kernel[1]
         return exact + max(0, -(-hidden // self.words))
 
-    @property
+    @cached_property
     def rows(self) -> int:
         """Image rows that may be told apart at once, a power of two: those stored and those that pass by unused."""
         stored = -(-self.capacity // self.width)
@@ -162,11 +162,19 @@ class WindowParameters:
 
     def last_user(self, axis: int, index: int) -> int | None:
         """Return the last output row or column whose windows hold image row or column `index`; None if none does."""
-        offset = index + self.padding[2 * axis]
-        if offset < 0:
-            return None
-        last = min(offset // self.stride[axis], self.output_size[axis] - 1)
-        return last if offset - last * self.stride[axis] < self.kernel[axis] else None
+        return self._last_users[axis][index]
+
+    @cached_property
+    def _last_users(self):
+        tables = []
+        for axis, size in enumerate(self.size):
+            last = []
+            for offset in range(self.padding[2 * axis], size + self.padding[2 * axis]):
+                user = min(max(offset, 0) // self.stride[axis], self.output_size[axis] - 1)
+                holds = offset >= 0 and offset - user * self.stride[axis] < self.kernel[axis]
+                last.append(user if holds else None)
+            tables.append(last)
+        return tables
 
     def compute(self, image: np.ndarray) -> np.ndarray:
         """Return the windows of an image.

@@ -92,20 +92,46 @@ class WindowTiming:
             top = place[0] * p.height + max(0, place[1] * p.stride[0] - p.padding[0])
             self._corners.append((cycle + 1, top))
 
+    @property
+    def open(self) -> bool:
+        """Whether it is known when there is room for the next position."""
+        line, at = divmod(len(self._written), self._p.width)
+        return all(storage.open(line, at, self._corners) for storage in self._windows)
+
+    @property
+    def written(self) -> int:
+        """Positions that have been taken."""
+        return len(self._written)
+
+    def take_position(self) -> None:
+        """Take the next position as soon as there is room for it.
+
+        Raises
+        ------
+        NoMoreBeats
+            The source has ended.
+        """
+        p = self._p
+        line, at = divmod(len(self._written), p.width)
+        room = max(storage.room(line, at, self._corners) for storage in self._windows)
+        for word in range(p.words):
+            self._last_taken = self._beats.take(max(room, self._last_taken + 1))
+            if word == 0:
+                for storage in self._windows:
+                    storage.take(line, at, self._last_taken)
+        self._written.append(self._last_taken)
+
+    def fetch(self, count: int) -> None:
+        """See to it that `count` positions have been taken; whoever lets others take them replaces this."""
+        while len(self._written) < count:
+            self.take_position()
+
     def _arrival(self, frame, row, column):
         """Return the cycle of a position's last word."""
         p = self._p
         index = (frame * p.height + row) * p.width + column
-        while len(self._written) <= index:
-            number = len(self._written)
-            line, at = divmod(number, p.width)
-            room = max(storage.room(line, at, self._corners) for storage in self._windows)
-            for word in range(p.words):
-                self._last_taken = self._beats.take(max(room, self._last_taken + 1))
-                if word == 0:
-                    for storage in self._windows:
-                        storage.take(line, at, self._last_taken)
-            self._written.append(self._last_taken)
+        if len(self._written) <= index:
+            self.fetch(index + 1)
         return self._written[index]
 
 
@@ -119,12 +145,23 @@ class _Storage:
         self._taken: list[int] = []
         self._corner = 0
 
+    def open(self, line, column, corners):
+        """Return whether `room` is known yet."""
+        p = self.parameters
+        if self._unbounded:
+            return True
+        # Rows are told apart modulo `rows`.
+        while self._corner < len(corners) and corners[self._corner][1] + p.rows <= line:
+            self._corner += 1
+        number = len(self._taken)
+        held = p.used(line % p.height, column) and number >= p.capacity
+        return self._corner < len(corners) and not (held and number - p.capacity >= len(self.freed))
+
     def room(self, line, column, corners):
         """Return the cycle from which the position of row `line`, counted over all frames, can be taken."""
         p = self.parameters
         if self._unbounded:
             return 0
-        # Rows are told apart modulo `rows`.
         while corners[self._corner][1] + p.rows <= line:
             self._corner += 1
         earliest = corners[self._corner][0]

@@ -1,0 +1,106 @@
+"""Depths of the queues where branches meet, and slack of windows, from a graph's schedule: nothing is simulated."""
+
+from dataclasses import replace
+
+from signfold.hw.engine_core import EngineCore
+from signfold.hw.graph import GraphConfig
+from signfold.hw.graph_timing import Deadlock, GraphTiming
+from signfold.hw.join import Join
+from signfold.hw.stream import QueueParameters, needed_depth
+
+__all__ = ["keeps_pace", "least_depths", "with_depths"]
+
+#: Frames after which every component has found its rhythm.
+_FRAMES = 3
+#: Frames that show whether an interval is kept, and how many of them, the last ones, must be as far apart.
+_SHOWN, _STEADY = 9, 4
+
+
+def with_depths(config: GraphConfig) -> GraphConfig:
+    """Return the accelerator with queues and windows so deep that no component ever waits for a place.
+
+    Frames are followed through the components at the interval of the slowest, as though every join's queues and every
+    window had no end; what was held at most is enough, as input that comes sooner makes no output later. Inputs of
+    joins that never waited get no queue.
+
+    Parameters
+    ----------
+    config : GraphConfig
+        An accelerator; its queues and its windows' slack are not looked at.
+    """
+    layers = tuple(replace(layer, slack=0) if _windowed(layer) else layer for layer in config.layers)
+    # Any depth will do for what has no end.
+    queues = tuple(
+        (QueueParameters.LEAST,) * len(read) if isinstance(layer, Join) else (0,) * len(read)
+        for layer, read in zip(layers, config.inputs, strict=True)
+    )
+    bare = replace(config, layers=layers, queues=queues)
+    beats, interval = bare.pixels.beats, bare.bound
+    timing = GraphTiming(bare.pieces, unbounded=True)
+    timing.run(frame * interval + beat * interval // beats for frame in range(_FRAMES) for beat in range(beats))
+    layers, queues = list(layers), []
+    for k, (layer, read) in enumerate(zip(layers, config.inputs, strict=True)):
+        if _windowed(layer):
+            stored = zip(timing.feeders[f"{layer.kind}_{k}"].needed(), layer.feeder.storages, strict=True)
+            layers[k] = replace(layer, slack=max(0, *(needed - storage.capacity for needed, storage in stored)))
+        probes = [timing.queues.get(f"queue_{k}_{way}") for way in range(len(read))]
+        queues.append(tuple(0 if probe is None else _needed(*probe) for probe in probes))
+    return replace(config, layers=tuple(layers), queues=tuple(queues))
+
+
+def least_depths(config: GraphConfig) -> GraphConfig:
+    """Return the accelerator with the least queues that keep its interval.
+
+    Queue by queue, the deepest first, the least depth is looked for at which frames still follow one another at
+    `config.bound`, exactly, with those that were found before. So each is the least beside the others: one place less
+    costs throughput, or stops all.
+
+    Parameters
+    ----------
+    config : GraphConfig
+        An accelerator that keeps its interval, such as `with_depths` returns.
+    """
+    places = sorted(
+        ((depth, k, way) for k, depths in enumerate(config.queues) for way, depth in enumerate(depths) if depth),
+        reverse=True,
+    )
+    for depth, k, way in places:
+        enough, too_little = depth, -1
+        while enough - too_little > 1:
+            # No queue at all is a depth of its own, and below those that there are.
+            tried = 0 if too_little < 0 else (enough + too_little) // 2
+            if 0 < tried < QueueParameters.LEAST:
+                too_little = tried
+            elif keeps_pace(_with_queue(config, k, way, tried)):
+                enough = tried
+            else:
+                too_little = tried
+        config = _with_queue(config, k, way, enough)
+    return config
+
+
+def keeps_pace(config: GraphConfig) -> bool:
+    """Return whether frames follow one another at `config.bound`, the interval of the slowest component."""
+    classes = config.scores.classes
+    try:
+        taken = config.schedule([config.settling] * (_SHOWN * config.pixels.beats))
+    except Deadlock:
+        return False
+    ends = taken[classes - 1 :: classes]
+    return ends[-1] - ends[-1 - _STEADY] == _STEADY * config.bound
+
+
+def _with_queue(config, k, way, depth):
+    queues = [list(depths) for depths in config.queues]
+    queues[k][way] = depth
+    return replace(config, queues=tuple(map(tuple, queues)))
+
+
+def _needed(came, left):
+    """Return the depth of a queue without end; 0 where whatever came left at once."""
+    waited = any(gone > written + 1 for written, gone in zip(came, left, strict=True))
+    return max(QueueParameters.LEAST, needed_depth(came, left)) if waited else 0
+
+
+def _windowed(layer):
+    return isinstance(layer, EngineCore) and layer.image is not None

@@ -1,0 +1,153 @@
+"""Graphs: results, cycles, and the depths of queues, in Amaranth's simulator."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from signfold.hw.depths import keeps_pace, least_depths, with_depths
+from signfold.hw.graph import GraphConfig
+from signfold.hw.graph_timing import Deadlock
+from signfold.sim.random_graph import GraphBuilder, random_graph
+from signfold.sim.stalled_graph import StalledGraph
+from signfold.sim.streams import StreamTimeout, run_stream
+from signfold.sim.timed import paced, run_timed
+
+
+def beats(frames):
+    return [
+        {"codes": [int(code)], "last": int(k == len(frame) - 1)} for frame in frames for k, code in enumerate(frame)
+    ]
+
+
+def random_frames(config, seed, count):
+    return np.random.default_rng(seed).integers(0, 1 << config.pixels.bits, (count, config.pixels.elements))
+
+
+def scores_of(config, run):
+    return np.array([beat["score"] for beat in run.outputs]).reshape(-1, config.scores.classes)
+
+
+def shortened(config):
+    """Yield the graph with each queue of more than 2 places one place shorter."""
+    for k, depths in enumerate(config.queues):
+        for way, depth in enumerate(depths):
+            if depth > 2:
+                queues = list(map(list, config.queues))
+                queues[k][way] -= 1
+                yield replace(config, queues=tuple(map(tuple, queues)))
+
+
+def interval_in_simulation(config, count=9):
+    """The cycles of the last of some frames that come as fast as they are taken; None where all stops."""
+    frames, classes = random_frames(config, 1, count), config.scores.classes
+    try:
+        run = run_stream(config.create(), beats(frames), count=count * classes, limit=count * 3 * config.bound + 5_000)
+    except StreamTimeout:
+        return None
+    ends = run.output_cycles[classes - 1 :: classes]
+    assert (scores_of(config, run) == config.compute(frames)[0]).all()
+    return (ends[-1] - ends[-5]) / 4
+
+
+def check_cycles(seed, largest):
+    print("seed", seed)
+    config = with_depths(random_graph(seed, largest=largest))
+    rng = random.Random(seed)
+    tight = least_depths(config)
+    frames = random_frames(config, seed, 4)
+    for each in (config, *rng.sample(list(shortened(tight)), min(1, len(list(shortened(tight)))))):
+        count = len(frames) * each.scores.classes
+        pause = rng.choice([0, 1])
+        offers = paced(rng, len(frames) * each.pixels.beats, pause)
+        ready = paced(rng, count, pause * rng.choice([0, 30]))
+        try:
+            expected = each.schedule(offers, ready=ready)
+        except Deadlock:
+            with pytest.raises(StreamTimeout):
+                run_timed(each.create(), beats(frames), count=count, offers=offers, ready=ready, limit=20_000)
+            continue
+        run = run_timed(each.create(), beats(frames), count=count, offers=offers, ready=ready, limit=100_000)
+        assert run.output_cycles == expected
+        assert (scores_of(each, run) == each.compute(frames)[0]).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_cycle_is_that_of_the_schedule(seed):
+    """Depths too small for the pace as well, and consumers that stall."""
+    check_cycles(seed, 3)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("seed", range(10, 40))
+def test_cycles_sweep(seed):
+    check_cycles(seed, 6)
+
+
+def check_depths(seed, largest):
+    print("seed", seed)
+    config = with_depths(random_graph(seed, largest=largest))
+    assert config.interval == config.bound
+    least = least_depths(config)
+    for wide, narrow in zip(config.queues, least.queues, strict=True):
+        assert all(least <= most for most, least in zip(wide, narrow, strict=True))
+    assert interval_in_simulation(least) == least.bound
+    for shorter in shortened(least):
+        found = interval_in_simulation(shorter)
+        assert found is None or found > shorter.bound, shorter.queues
+    return least
+
+
+def test_depths_are_enough_and_one_place_less_is_not():
+    assert any(depth > 2 for depths in check_depths(5, 3).queues for depth in depths)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("seed", range(10, 40))
+def test_depths_sweep(seed):
+    check_depths(seed, 6)
+
+
+def test_too_short_a_queue_is_a_deadlock_in_both():
+    b = GraphBuilder(np.random.default_rng(3), 4)
+    value = b.conv(-1, 2, 3)
+    config = with_depths(b.done(b.add(value, b.conv(b.signs(value), 2, 3, cols=2))))
+    assert keeps_pace(config)
+    stuck = replace(config, queues=tuple((0,) * len(depths) for depths in config.queues))
+    with pytest.raises(Deadlock, match="too short"):
+        stuck.schedule(range(200))
+    assert interval_in_simulation(stuck) is None
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_stalls_in_every_stream(seed):
+    print("seed", seed)
+    config = with_depths(random_graph(seed, largest=4))
+    frames = random_frames(config, seed, 2)
+    for pause in (3, 10):
+        dut = StalledGraph(config, seed, pause)
+        count = len(frames) * config.scores.classes
+        run = run_stream(dut, beats(frames), count=count, seed=seed, stall_in=0.3, stall_out=0.5, limit=200_000)
+        assert (scores_of(config, run) == config.compute(frames)[0]).all()
+
+
+def test_refusals():
+    b = GraphBuilder(np.random.default_rng(0), 4)
+    value = b.conv(-1, 2, 3)
+    config = b.done(b.add(value, b.conv(b.signs(value), 2, 3)))
+    for change, message in (
+        ({"queues": (), "inputs": config.inputs[:-1]}, "inputs must be given for each of 6 layers, not 5"),
+        ({"queues": (), "inputs": ((-1,), (0,), (1,), (0,), (3,), (4,))}, r"layer 3 must read 2 layers, not \(0,\)"),
+        (
+            {"queues": (), "inputs": ((-1,), (0,), (1,), (0, 1), (3,), (4,))},
+            "input 1 of layer 3 must have positions, channels, bits",
+        ),
+        ({"queues": (), "inputs": ((-1,), (0,), (3,), (0, 2), (3,), (4,))}, "input 0 of layer 2 must be"),
+        ({"queues": (), "inputs": ((-1,), (0,), (1,), (0, 0), (3,), (4,))}, "input 1 of layer 3 must have"),
+        ({"queues": ((0,),) * 6}, "queues must be given for each input of each layer"),
+        ({"queues": ((0,), (0,), (0,), (0, 1), (0,), (0,))}, "queue at input 1 of layer 3 must be"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            replace(config, **change)
+    assert isinstance(config, GraphConfig)
