@@ -10,7 +10,9 @@ from signfold.hw.gearbox import gearboxes
 from signfold.hw.planes import PlaneParameters
 from signfold.sw.cost.multiplier import FEWEST_BLOCKS, blocks
 from signfold.sw.errors import PlanError
+from signfold.sw.graph_lanes import streamed_cycles
 from signfold.sw.layers import Layers, network_layers
+from signfold.sw.lower_graph import check_pace
 from signfold.sw.network import Conv, Network, Threshold
 from signfold.sw.plan import LayerPlan, Plan
 
@@ -72,7 +74,8 @@ def default_plan(
         Input codes of a beat.
     target_cycles : int, optional
         Cycles from frame to frame to reach. By default the input's own, ceil(elements / lanes), at least one a class;
-        for networks on images no fewer than a frame's binary products / 1,024.
+        for networks on images no fewer than a frame's binary products / 1,024, and for networks that branch no fewer
+        than the numbers of a frame between any two layers.
     fabric : str
         What the arrays are made of.
     clock_mhz : float, optional
@@ -101,6 +104,9 @@ def default_plan(
     target = floor
     if any(work.positions > 1 or work.depthwise for work in works):
         target = max(floor, -(-sum(work.products for work in works) // _PRODUCTS))
+    if layers.branches:
+        # A channel a cycle suffices between layers, and a word a tap in them.
+        target = max(target, streamed_cycles(layers), *(work.positions * work.taps for work in works))
     if target_cycles is not None:
         target = target_cycles
     check_integer("target cycles", target, minimum=1)
@@ -117,6 +123,8 @@ def default_plan(
         if layers.branches:
             upstream = _upstream(layers, plans, lanes)
         fitting = [plan for plan in _candidates(work, upstream, target, made_of) if _keeps_up(work, plan, target)]
+        if layers.branches:
+            fitting = [_whole_beats(work, plan) for plan in fitting]
         if k == len(works) - 1:
             fitting = [plan for plan in fitting if _gear_interval(work.channels, plan.hop, 1) <= target]
         fitting = [plan for plan in fitting if _blocks(work, plan, made_of) <= left]
@@ -131,7 +139,18 @@ def default_plan(
         upstream = best.pool or (best.cols if work.depthwise else best.hop)
         if not work.pools:
             upstream = best.cols if work.depthwise else best.hop
-    return Plan(tuple(plans), lanes, fabric)
+    plan = Plan(tuple(plans), lanes, fabric)
+    if layers.branches:
+        check_pace(layers, plan, target)
+    return plan
+
+
+def _whole_beats(work: _Work, plan: LayerPlan) -> LayerPlan:
+    """Return an array whose beats are all full, so that joins need not take them apart."""
+    if work.depthwise:
+        return plan
+    hop = next(n for n in range(min(plan.hop, work.channels), work.channels + 1) if work.channels % n == 0)
+    return replace(plan, hop=hop, cols=-(-plan.cols // hop) * hop)
 
 
 def _upstream(layers: Layers, plans: Sequence[LayerPlan], lanes: int) -> int:

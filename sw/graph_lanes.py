@@ -4,7 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import gcd
 
-__all__ = ["Feed", "choose_lanes", "concat_lanes", "gear_cycles", "padding_lanes"]
+from signfold.sw.layer import Layers
+from signfold.sw.network import MaxPool, SumPool
+
+__all__ = ["Feed", "choose_lanes", "concat_lanes", "gear_cycles", "padding_lanes", "streamed_cycles"]
 
 
 @dataclass(frozen=True)
@@ -82,3 +85,14 @@ def padding_lanes(before: int, own: int, after: int) -> list[int]:
 def _divisors(number: int) -> list[int]:
     """Return the divisors of a number."""
     return [lanes for lanes in range(1, number + 1) if number % lanes == 0]
+
+
+def streamed_cycles(layers: Layers) -> int:
+    """Return the cycles that suffice for every stream of a network on one lane, and poolings to work on it."""
+    types, most = layers.network.types, 1
+    for layer in layers.layers:
+        most = max(most, types[layer.node.name].elements, *(types[name].elements for name in layer.node.inputs))
+        if isinstance(layer.node, (MaxPool, SumPool)):
+            kernel = layer.node.kernel
+            most = max(most, types[layer.node.name].elements * kernel[0] * kernel[1])
+    return most

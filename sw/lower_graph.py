@@ -26,7 +26,7 @@ from signfold.sw.lower_layer import (
 from signfold.sw.network import Add, Concat, Conv, MaxPool, PadChannels, Quantize, SumPool, Threshold, ValueType
 from signfold.sw.plan import LayerPlan, Plan
 
-__all__ = ["lower_graph"]
+__all__ = ["check_pace", "lower_graph"]
 
 
 def lower_graph(layers: Layers, plan: Plan) -> GraphConfig:
@@ -53,6 +53,22 @@ def lower_graph(layers: Layers, plan: Plan) -> GraphConfig:
         If the plan does not fit the network; the message names the layer.
     """
     return _Graph(layers, plan).config()
+
+
+def check_pace(layers: Layers, plan: Plan, target: int) -> None:
+    """Refuse a plan with which something between arrays takes more than the target's cycles a frame.
+
+    Raises
+    ------
+    PlanError
+        The message names the number of cycles.
+    """
+    bound = lower_graph(layers, plan).bound
+    if bound > target:
+        raise PlanError(
+            f"target cycles must be at least {bound} for these channels, not {target}: beats of layers that meet have "
+            f"no more channels in common"
+        )
 
 
 class _Graph:
