@@ -15,6 +15,7 @@ from signfold.sw.axi import AXI_TOP, AXI_VERILOG, axi_description, axi_parameter
 from signfold.sw.errors import ImageError
 from signfold.sw.files import check_replaceable, put_in_place, temporary_beside
 from signfold.sw.fusesoc import core_file
+from signfold.sw.header import header
 from signfold.sw.images import IMAGE_MAP, describe
 from signfold.sw.lower import lower
 from signfold.sw.memfile import format_mem
@@ -22,7 +23,7 @@ from signfold.sw.network import Network
 from signfold.sw.patchable import check_patchable
 from signfold.sw.plan import Plan
 from signfold.sw.reload import check_reloadable, named_design
-from signfold.sw.sidecar import LOAD_FILE, header, sidecar
+from signfold.sw.sidecar import LOAD_FILE, sidecar
 
 __all__ = ["BUILD_FOLDER", "CORE", "NETWORK", "PLAN", "SIDECAR", "TOP", "VERILOG", "WRAPPERS", "Artefacts", "generate"]
 

@@ -6,7 +6,6 @@ description: all geometry is written out in the map.
 
 import re
 from collections.abc import Mapping
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from signfold.hw.accelerator import AcceleratorConfig
 from signfold.hw.correction import CorrectionParameters
 from signfold.hw.engine import EngineParameters
 from signfold.hw.engine_core import EngineCore
-from signfold.hw.hardwired import HardwiredParameters
 from signfold.hw.image import border_classes
 from signfold.hw.invert import InvertParameters
 from signfold.hw.scale_stage import ScaleStageParameters
@@ -26,11 +24,12 @@ from signfold.hw.threshold_stage import ThresholdStageParameters
 from signfold.sw.errors import ImageError
 from signfold.sw.image_entry import image_entry as _entry
 from signfold.sw.image_formats import find_format
+from signfold.sw.image_nodes import image_nodes
 from signfold.sw.layers import Layers, network_layers
 from signfold.sw.memfile import crc32
-from signfold.sw.network import Affine, Conv, Dense, MaxPool, Network, PadChannels, Quantize, Scale, SumPool, Threshold
+from signfold.sw.network import Network, Threshold
 from signfold.sw.rebuild import FORMAT, IMAGE_MAP, VERSION, rebuild, stored_thresholds
-from signfold.sw.scale_images import scale_images, scale_node
+from signfold.sw.scale_images import scale_images
 from signfold.sw.shared_images import describe_shared
 
 __all__ = ["IMAGE_MAP", "describe", "read_images", "rebuild"]
@@ -102,7 +101,7 @@ def describe(network: Network, config: AcceleratorConfig) -> dict[str, Any]:
         "input": {"shape": list(network.input.shape), "bits": network.input.bits},
         # A single threshold for all pixels is wired into the logic and has no image.
         "pixel_threshold": None if pixels.thresholds is None or pixels.rom else int(pixels.thresholds[0, 0]),
-        "nodes": _nodes(layers, config),
+        "nodes": image_nodes(layers, config),
         # Chains have no scales.
         "meaning": {kind: text for kind, text in _MEANING.items() if kind != "scales" or layers.branches},
         "images": entries,
@@ -117,57 +116,6 @@ def describe(network: Network, config: AcceleratorConfig) -> dict[str, Any]:
                 for row, level in np.argwhere(stored != node.thresholds)
             ]
     return image_map
-
-
-def _nodes(layers: Layers, config: AcceleratorConfig) -> list[dict[str, Any]]:
-    """Describe the network's nodes in order, but for what the images hold; `layer` says in which layer's images.
-
-    Of a hardwired layer there are no images: its integers stand here, `codes` of weights as hexadecimal digits.
-    """
-    network = layers.network
-    firsts = accumulate((stage.span for stage in config.layers), initial=0)
-    hardwired = {k for k, stage in zip(firsts, config.layers, strict=False) if isinstance(stage, HardwiredParameters)}
-    home = {layer.node.name: k for k, layer in enumerate(layers.layers)}
-    # Thresholds are with the layer that compares, whatever poolings they have moved before; inversions come after.
-    comparing = {layer.compares: k for k, layer in enumerate(layers.layers) if layer.thresholds is not None}
-    inverting = {layer.result: k for k, layer in enumerate(layers.layers) if layer.inverted is not None}
-    places = {name: number for number, name in enumerate(["input", *(node.name for node in network.nodes)], start=-1)}
-    nodes: list[dict[str, Any]] = []
-    for node in network.nodes:
-        entry: dict[str, Any] = {"op": node.op}
-        if layers.branches:
-            entry["inputs"] = [places[name] for name in node.inputs]
-        match node:
-            case Dense():
-                entry |= {"layer": home[node.name], "channels": node.channels, "levels": node.levels}
-                entry |= {"shape": list(network.types[node.input].shape)}
-            case Conv():
-                entry |= {"layer": home[node.name], "channels": node.channels, "levels": node.levels}
-                entry |= {"shape": list(node.weights.shape[1:]), "stride": list(node.stride)}
-                entry |= {"padding": list(node.padding), "pad": node.pad, "groups": node.groups}
-            case MaxPool() | SumPool():
-                entry |= {key: list(getattr(node, key)) for key in ("kernel", "stride", "padding")}
-            case Threshold():
-                entry |= {"layer": None if node is layers.pixels else comparing[node.name]}
-                entry |= {"levels": node.levels, "rows": len(node.thresholds)}
-                entry |= {"inverted": None if node.inverted is None else inverting[node.name]}
-            case Affine():
-                entry |= {"fraction": node.fraction}
-            case PadChannels():
-                entry |= {"before": node.before, "after": node.after}
-            case Scale() | Quantize():
-                entry |= {"layer": home[node.name]} | scale_node(node, config.layers[home[node.name]].unit)
-        if entry.get("layer") in hardwired:
-            entry |= _integers(node)
-        nodes.append(entry)
-    return nodes
-
-
-def _integers(node: Conv | Dense | Threshold) -> dict[str, Any]:
-    """Return the integers of a node that has no images."""
-    if isinstance(node, Threshold):
-        return {"thresholds": node.thresholds.tolist()}
-    return {"codes": [row.astype(np.uint8).tobytes().hex() for row in node.weights.reshape(node.channels, -1)]}
 
 
 def _weights(layer: int, stage: Any) -> list[dict[str, Any]]:

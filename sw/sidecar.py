@@ -1,4 +1,4 @@
-"""What `accelerator.json` tells of a generated accelerator, and the comment at the top of its Verilog."""
+"""What `accelerator.json` tells of a generated accelerator."""
 
 from dataclasses import fields
 from importlib.metadata import version
@@ -6,19 +6,10 @@ from itertools import accumulate
 from typing import Any
 
 from signfold.hw.accelerator import AcceleratorConfig
-from signfold.hw.add_join import AddJoinParameters
-from signfold.hw.engine import EngineParameters
-from signfold.hw.engine_core import EngineCore
 from signfold.hw.graph import GraphConfig
-from signfold.hw.hardwired import HardwiredParameters
-from signfold.hw.join import Join
-from signfold.hw.lane_engine import LaneEngineParameters
 from signfold.hw.packet import packet_layout
-from signfold.hw.pad_channels import PadChannelsParameters
 from signfold.hw.reloadable import ReloadableParameters
-from signfold.hw.scale_stage import ScaleStageParameters
 from signfold.hw.shapes import beat_layout, result_layout
-from signfold.hw.shared_engine import SharedEngineParameters
 from signfold.hw.threshold_stage import ThresholdStageParameters
 from signfold.hw.verilog import MEMORY_DIRECTORY_MACRO, MEMORY_MACRO
 from signfold.sw.layers import network_layers
@@ -26,7 +17,7 @@ from signfold.sw.network import Network
 from signfold.sw.plan import LayerPlan, Plan
 from signfold.sw.reload import describe_image
 
-__all__ = ["LOAD_FILE", "SIDECAR_FORMAT", "SIDECAR_VERSION", "header", "sidecar"]
+__all__ = ["LOAD_FILE", "SIDECAR_FORMAT", "SIDECAR_VERSION", "sidecar"]
 
 #: Chunks that fill memories of weights, one after another.
 LOAD_FILE = "weights.bin"
@@ -34,82 +25,6 @@ LOAD_FILE = "weights.bin"
 SIDECAR_FORMAT = "signfold-accelerator"
 #: Version 2 knows images: the order of input codes, positions of watched streams, any step and origin of their sums.
 SIDECAR_VERSION = 2
-
-
-def header(network: Network, config: AcceleratorConfig) -> list[str]:
-    """Summarize the configuration; no text from the network's file."""
-    pixels, scores = config.pixels, config.scores
-    lines = [
-        "",
-        f"Network {network.content_hash}",
-        f"Input   {pixels.elements} codes of {pixels.bits} bits, {pixels.lanes} a beat",
-    ]
-    lines += [f"Layer {k} {_layer(layer)}{_reads(config, k)}" for k, layer in enumerate(config.layers)]
-    lines.append(f"Output  {scores.classes} scores of {scores.score_width} bits, signed")
-    lines.append(f"Latency {config.latency} cycles, interval {config.interval} cycles")
-    return lines
-
-
-def _reads(config: AcceleratorConfig, k: int) -> str:
-    """Say what a layer of a graph reads, and the queues in between."""
-    if not isinstance(config, GraphConfig):
-        return ""
-    called = []
-    for number, depth in zip(config.inputs[k], config.queues[k], strict=True):
-        queue = f" through a queue of {depth}" if depth else ""
-        called.append(("the input" if number < 0 else f"layer {number}") + queue)
-    return f"; reads {', '.join(called)}"
-
-
-def _layer(layer: Any) -> str:
-    """Say what a layer computes on what array."""
-    if isinstance(layer, (Join, PadChannelsParameters, ScaleStageParameters)):
-        return f"{layer.channels} channels, {layer.lanes} lanes: {_between(layer)}"
-    if isinstance(layer, SharedEngineParameters):
-        where = "ROMs" if layer.loaded is None else "memory that is loaded"
-        parts = [_layer(part.engine) + ("" if part.pool is None else ", max pooling") for part in layer.layers]
-        return f"{len(parts)} layers in turn, weights in {where}: " + "; ".join(parts)
-    if isinstance(layer, HardwiredParameters):
-        what = f"{layer.fan_in} -> {layer.channels}" if layer.image is None else _images(layer)
-        return f"{what}: hardwired, {len(layer.graph.sums)} additions in {layer.graph.depth} levels"
-    if not isinstance(layer, EngineCore):
-        return f"{layer.channels} channels: {2**layer.output_bits - 1} thresholds on codes of {layer.input_bits} bits"
-    dense = isinstance(layer, EngineParameters) and layer.image is None
-    what = f"{layer.fan_in} -> {layer.channels}" if dense else _images(layer)
-    if isinstance(layer, EngineParameters):
-        rows = f"{layer.rows} rows of " if layer.rows > 1 else ""
-        how = f"{rows}{layer.cols} columns of {layer.simd} bits, hop {layer.hop}, "
-        how += f"{layer.passes} passes of {layer.words} words"
-    else:
-        how = f"{layer.lanes} lanes, {layer.feeder.passes} passes of {layer.taps} words"
-    planes = layer.array.cell.planes
-    if len(planes.pairs) > 1 and getattr(layer, "weights", None) is not None:
-        size = f"{planes.activation_bits} x {planes.weight_planes} bits"
-        where = "side by side" if planes.space else "in turn"
-        how += f", multipliers of {size}" if planes.multiplies else f", planes of {size} {where}"
-    return f"{what}: {how}"
-
-
-def _between(layer: Join | PadChannelsParameters | ScaleStageParameters) -> str:
-    """Say what a layer does that has no counterpart in chains."""
-    if isinstance(layer, Join):
-        what = "sum" if isinstance(layer, AddJoinParameters) else "channels side by side"
-        return f"{what} of {len(layer.formats)} streams, to {layer.output_bits} bits"
-    if isinstance(layer, PadChannelsParameters):
-        return f"{layer.before} zeros before and {layer.after} after"
-    unit = layer.unit
-    what = "scaled" if unit.code_bits is None else "quantized"
-    return f"sums of {layer.input_bits} bits {what} to {layer.output_bits} bits"
-
-
-def _images(layer: EngineCore | HardwiredParameters) -> str:
-    """Say what images a layer reads and gives."""
-    image, by_lane = layer.image, isinstance(layer, LaneEngineParameters)
-    inputs = layer.channels if by_lane else layer.inputs
-    sizes = [(image.height, image.width, inputs), (*layer.output_size, layer.channels)]
-    kind = {"multiply": "depthwise "}.get(layer.operation, f"{layer.operation} of ") if by_lane else ""
-    before, after = ("x".join(map(str, size)) for size in sizes)
-    return f"{before} -> {after}, {kind}{image.kernel[0]}x{image.kernel[1]}"
 
 
 def sidecar(
