@@ -25,6 +25,7 @@ from signfold.hw.fork import ForkParameters
 from signfold.hw.frame_gate import FrameGateParameters
 from signfold.hw.gather import GatherParameters
 from signfold.hw.gearbox import NarrowerParameters, WidenerParameters
+from signfold.hw.graph import GraphConfig
 from signfold.hw.hardwired import HardwiredParameters
 from signfold.hw.host_link import HostLinkParameters
 from signfold.hw.image import ImageGeometry
@@ -91,6 +92,17 @@ def accelerator():
         (EngineParameters("l0", weights(2, 2), None, cols=1, simd=2),),
         ScoreParameters(classes=2, sum_width=2, step=2, origin=2, low=-2, high=2),
     )
+
+
+def graph():
+    """Two positions of a bit: each, and beside it the sum of a window of one."""
+    image = ImageGeometry(1, 2, (1, 1))
+    engine = EngineParameters("l0", np.array([[[1]]]), None, cols=1, simd=1, stages=0, image=image)
+    join = AddJoinParameters(1, 1, (SumFormat(1), SumFormat(1, 2, engine.origin)), 2)
+    sums = join.output
+    scores = ScoreParameters(2, sums.bits, sums.step, sums.origin, sums.low, sums.high)
+    pixels = PixelParameters(2, 1, None, 1, positions=2)
+    return GraphConfig(pixels, (engine, join), scores, ((-1,), (-1, 0)), ((0,), (8, 0)))
 
 
 class SerialLine(wiring.Component):
@@ -356,6 +368,18 @@ CASES = {
     ),
     "accelerator": Case(
         ACCELERATOR.create, {"o": 14}, {"i": 8}, depth=22, method="bounded", environment=packets(2, shortest=2)
+    ),
+    # What it offers within how many cycles: tests/formal/test_graph.py.
+    "graph": Case(
+        graph().create,
+        {"o": None},
+        {"i": 6},
+        depth=14,
+        method="bounded",
+        hold_method="bounded",
+        hold_depth=8,
+        cover_depth=0,
+        environment=packets(2, shortest=2),
     ),
     "uart transmitter": Case(UART.create_transmitter, {}, {"i": 39}, depth=50, method="bounded", cover_depth=43),
     # Its line is a free pin, which may never bring a byte: its progress is that of "serial line".
