@@ -28,6 +28,7 @@ from signfold.sw.errors import BuildError
 from signfold.sw.files import write_whole
 from signfold.sw.hosted import HostedDesign, generate_hosted
 from signfold.sw.images import IMAGE_MAP, describe
+from signfold.sw.layers import network_layers
 from signfold.sw.network import Network
 from signfold.sw.patchable import check_patchable
 from signfold.sw.plan import Plan
@@ -140,6 +141,7 @@ def build(
     synthesis, place, pack = build_steps(board, seed, patchable, frequency=frequency)
     plan = default_plan(network, fabric=board.fabric, clock_mhz=frequency / 1e6) if plan is None else plan
     if patchable:
+        network_layers(network).check_chain("--patchable")
         check_patchable(plan)
     tell("gateware")
     family = board.family if patchable else None

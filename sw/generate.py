@@ -17,6 +17,7 @@ from signfold.sw.files import check_replaceable, put_in_place, temporary_beside
 from signfold.sw.fusesoc import core_file
 from signfold.sw.header import header
 from signfold.sw.images import IMAGE_MAP, describe
+from signfold.sw.layers import network_layers
 from signfold.sw.lower import lower
 from signfold.sw.memfile import format_mem
 from signfold.sw.network import Network
@@ -91,7 +92,7 @@ def generate(
     Parameters
     ----------
     network : Network
-        A chain of layers.
+        What to generate.
     plan : Plan
         Arrays, one a layer with weights.
     out_dir : path
@@ -115,7 +116,7 @@ def generate(
     ------
     PlanError
         If the plan does not fit the network or the wrapper, or `patchable` or `reloadable` is asked of layers whose
-        weights are not in tables.
+        weights are not in tables, or of a network that branches.
     ValueError
         If there is no such wrapper, or `reloadable` is asked with another form of the design.
     ImageError
@@ -129,6 +130,9 @@ def generate(
     check_replaceable(folder, lambda: _written(folder), "generate", ImageError)
     if reloadable and (patchable or wrapper is not None):
         raise ValueError("reloadable must be asked without patchable and wrapper")
+    for asked, option in ((patchable, "--patchable"), (reloadable, "--reloadable")):
+        if asked:
+            network_layers(network).check_chain(option)
     if patchable:
         check_patchable(plan)
     if reloadable:

@@ -6,6 +6,7 @@ from signfold.hw.accelerator import AcceleratorConfig
 from signfold.hw.hosted import HostedAcceleratorParameters
 from signfold.hw.verilog import convert
 from signfold.sw.errors import PlanError
+from signfold.sw.layers import network_layers
 from signfold.sw.lower import lower
 from signfold.sw.network import Network
 from signfold.sw.plan import Plan
@@ -78,6 +79,7 @@ def reloadable_parameters(network: Network, plan: Plan, divisor: int) -> HostedA
     PlanError
         As `generate_hosted` does.
     """
+    network_layers(network).check_chain("--reloadable")
     check_reloadable(plan)
     config, plan_bytes = lower(network, plan), plan_hash(plan)
     return named_design(

@@ -105,6 +105,13 @@ def _inversions(entry: Mapping[str, Any]) -> tuple[str, str]:
     return _beat(entry), f"[l]: {_channel(entry)} is complemented, lane l < {entry['lanes']}"
 
 
+def _scales(entry: Mapping[str, Any]) -> tuple[str, str]:
+    lane = f"{entry['lane_bits']}*l + " if entry["lanes"] > 1 else ""
+    places = [f"[{lane}{field['lsb']} +: {field['width']}]: {field['name']}" for field in entry["fields"]]
+    signed = ", signed" if any(field["signed"] for field in entry["fields"]) else ""
+    return _beat(entry), f"{'; '.join(places)} of {_channel(entry)}{signed}"
+
+
 def _affine(entry: Mapping[str, Any]) -> tuple[str, str]:
     scale, offset = entry["scale_bits"], entry["offset_bits"]
     bits = f"[0 +: {scale}]: scale; [{scale} +: {offset}]: offset, both two's complement"
@@ -118,5 +125,6 @@ _PLACES = {
     "further_thresholds": _further_thresholds,
     "corrections": _corrections,
     "inversions": _inversions,
+    "scales": _scales,
     "affine": _affine,
 }

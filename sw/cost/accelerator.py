@@ -10,12 +10,14 @@ from signfold.hw.array import ArrayParameters
 from signfold.hw.collector import CollectorParameters
 from signfold.hw.engine_core import EngineCore
 from signfold.hw.feeder import FeederParameters
+from signfold.hw.graph import GraphConfig
 from signfold.hw.hardwired import HardwiredParameters
 from signfold.hw.host_link import HostLinkParameters
 from signfold.hw.lane_array import LaneArrayParameters
 from signfold.hw.shared_engine import SharedEngineParameters
 from signfold.hw.stream import QueueParameters
 from signfold.hw.threshold_stage import ThresholdStageParameters
+from signfold.sw.cost.branches import branch_functions
 from signfold.sw.cost.cells import array_parts, lane_parts
 from signfold.sw.cost.feeder import feeder_parts, queue_parts
 from signfold.sw.cost.hardwired import hardwired_parts
@@ -149,9 +151,11 @@ def engine_parts(
 
 def _threshold_stage(p: ThresholdStageParameters, fabric: str, last: bool) -> list[Part]:
     parts = unit_parts(unit_shape(p.unit), fabric, p.unit.roms)
+    for unit in p.further:
+        parts += unit_parts(unit_shape(unit), fabric, unit.roms)
     parts += queue_parts(p.unit.lanes * p.unit.bits + last, p.queue.depth, fabric)
     room = p.queue.depth.bit_length()
-    ffs = room + 1 + (p.unit.latency if last else 0)
+    ffs = room + 1 + (p.unit_latency if last else 0)
     return [*parts, Part("threshold stage", ffs, features={"one": 1, "room": room})]
 
 
@@ -183,7 +187,7 @@ def component_parts(parameters, fabric: str, *, last: bool = True) -> list[Part]
         return queue_parts(Shape.cast(parameters.shape).width, parameters.depth, fabric)
     if isinstance(parameters, HostLinkParameters):
         return link_parts(parameters, fabric)
-    if (function := part_functions().get(type(parameters))) is not None:
+    if (function := (part_functions() | branch_functions()).get(type(parameters))) is not None:
         return function(parameters, fabric, last)
     raise TypeError(f"there is no cost model of {type(parameters).__name__}")
 
@@ -201,6 +205,11 @@ def predict_stages(config: AcceleratorConfig, fabric: str) -> Sequence[tuple[str
 
 def _stage_parts(config: AcceleratorConfig, fabric: str) -> Iterator[tuple[str, list[Part]]]:
     """Yield the parts of each stage. Of stages, gearboxes alone look at the ends of packets: synthesis knows."""
+    if isinstance(config, GraphConfig):
+        # Joins, paddings and scales look at the ends of packets as well.
+        for name, stage in config.stages:
+            yield name, component_parts(stage, fabric)
+        return
     stages = config.stages
     for (name, stage), (follower, _) in zip(stages, [*stages[1:], ("", None)], strict=True):
         last = follower.startswith("gearbox") or not follower

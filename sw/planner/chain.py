@@ -71,6 +71,7 @@ class Chain:
         self.network, self.model, self.fabric = network, model, find_fabric(model.fabric)
         self.clock_mhz, self.largest = clock_mhz, largest
         layers = network_layers(network)
+        layers.check_chain("the planner")
         bare = Plan((LayerPlan(1, 1),) * len(layers.planned), 1, model.fabric)
         try:
             self.config = lower(network, bare, slack=False)

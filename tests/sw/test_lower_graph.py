@@ -13,8 +13,10 @@ from signfold.sim.random_branches import random_branch_network
 from signfold.sim.random_network import random_frames, random_plan
 from signfold.sim.stalled_graph import StalledGraph
 from signfold.sim.streams import run_stream
+from signfold.sw.cost.accelerator import predict, predict_stages
 from signfold.sw.default_plan import default_plan
 from signfold.sw.errors import PlanError
+from signfold.sw.generate import generate
 from signfold.sw.graph_lanes import Feed, choose_lanes, concat_lanes, padding_lanes
 from signfold.sw.images import describe, rebuild
 from signfold.sw.layers import network_layers
@@ -35,6 +37,7 @@ from signfold.sw.network import (
     Threshold,
 )
 from signfold.sw.plan import LayerPlan, Plan
+from signfold.sw.planner.planner import Planner
 
 
 def branches(seed: int, **sizes) -> tuple[np.random.Generator, Network]:
@@ -275,3 +278,29 @@ def test_networks_without_a_place():
         network_layers(net.network())
     with pytest.raises(PlanError, match=r"^target cycles must be at least"):
         default_plan(everything(), target_cycles=1)
+
+
+@pytest.mark.parametrize("fabric", ["xilinx", "ecp5", "ice40"])
+def test_every_component_has_a_cost(fabric):
+    network = everything()
+    config = lower(network, default_plan(network, fabric=fabric))
+    costs = dict(predict_stages(config, fabric))
+    assert list(costs) == [name for name, _ in config.stages]
+    kinds = {name.split("_")[0] for name in costs}
+    assert kinds >= {"fork", "queue", "add", "concat", "padding", "scale", "thresholds"}
+    assert all(cost.luts > 0 and cost.ffs > 0 for cost in costs.values())
+    whole = predict(config, fabric)
+    assert sum(cost.luts for cost in costs.values()) == pytest.approx(whole.luts)
+    # A multiplier that channels differ in takes blocks where there are any.
+    scaled = next(cost for name, cost in costs.items() if name.startswith("scale"))
+    assert (scaled.dsps > 0) == (fabric != "ice40")
+
+
+def test_what_serves_chains_alone(tmp_path):
+    network = everything()
+    plan = default_plan(network)
+    for option in ("patchable", "reloadable"):
+        with pytest.raises(PlanError, match=rf"^--{option} serves chains of layers alone: node 'scaled' joins"):
+            generate(network, plan, tmp_path / option, **{option: True})
+    with pytest.raises(PlanError, match=r"^the planner serves chains of layers alone"):
+        Planner(network, "ecp5")
