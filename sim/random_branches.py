@@ -19,6 +19,7 @@ from signfold.sw.network import (
     Threshold,
     ValueType,
 )
+from signfold.sw.network.nodes.levels import code_type
 
 __all__ = ["random_branch_network"]
 
@@ -53,7 +54,7 @@ class _Graph:
 
     def convolution(self, source: str, channels: int, kernel: int, stride: int, levels: int = 2) -> str:
         value = self.types[source]
-        weights = self.rng.integers(0, levels, (channels, value.shape[0], kernel, kernel)).astype(np.uint8)
+        weights = self.rng.integers(0, levels, (channels, value.shape[0], kernel, kernel)).astype(code_type(levels))
         around = (kernel // 2,) * 4
         pad = None if self.rng.integers(2) else int(self.rng.integers(0, value.high + 1))
         return self.add(Conv, source, weights, (stride, stride), around, pad, levels=levels)
@@ -102,7 +103,7 @@ def random_branch_network(rng: np.random.Generator, *, side: int = 6, widest: in
     """
     graph = _Graph(rng, InputType((int(rng.integers(1, 4)), side, side), int(rng.integers(1, 9))))
     channels = int(rng.integers(1, widest + 1))
-    value = graph.convolution("input", channels, 3, 1, int(rng.choice([2, 4, 256])))
+    value = graph.convolution("input", channels, 3, 1, int(rng.choice([2, 4, 256, 1 << 16])))
     if rng.integers(3):
         value = graph.scale(value)
     for _ in range(blocks):
@@ -112,7 +113,7 @@ def random_branch_network(rng: np.random.Generator, *, side: int = 6, widest: in
     bits = int(rng.choice([1, 1, 4, 8]))
     value = graph.signs(value) if bits == 1 else graph.quantize(value, bits)
     classes, levels = int(rng.integers(2, 6)), int(rng.choice([2, 256]))
-    weights = rng.integers(0, levels, (classes, graph.types[value].elements)).astype(np.uint8)
+    weights = rng.integers(0, levels, (classes, graph.types[value].elements)).astype(code_type(levels))
     value = graph.add(Dense, value, weights, levels)
     if rng.integers(2):
         value = graph.add(Affine, value, rng.integers(1, 99, classes), rng.integers(-9999, 9999, classes), _FRACTION)
@@ -155,7 +156,7 @@ def _transition(graph: _Graph, value: str) -> str:
     rng = graph.rng
     channels, side, _ = graph.types[value].shape
     codes = graph.quantize(value, int(rng.choice([2, 8])))
-    value = graph.convolution(codes, max(1, channels // 2), 1, 1, int(rng.choice([4, 256])))
+    value = graph.convolution(codes, max(1, channels // 2), 1, 1, int(rng.choice([4, 256, 1 << 12])))
     if side >= 4 and side % 2 == 0:
         value = graph.add(SumPool if rng.integers(2) else MaxPool, value, (2, 2), (2, 2))
     return graph.scale(value) if rng.integers(2) else value

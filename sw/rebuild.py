@@ -21,6 +21,7 @@ from signfold.sw.network import (
     Threshold,
     ValueType,
 )
+from signfold.sw.network.nodes.levels import code_type
 from signfold.sw.stored_scale import stored_scale
 
 __all__ = ["FORMAT", "IMAGE_MAP", "VERSION", "rebuild", "stored_thresholds"]
@@ -131,7 +132,8 @@ def _conv_weights(image_map: Mapping[str, Any], node: Mapping[str, Any], images:
 
 def _codes(node: Mapping[str, Any]) -> np.ndarray:
     """Return the weight codes that the map itself holds, of a hardwired layer, channels x fan-in."""
-    return np.stack([np.frombuffer(bytes.fromhex(row), np.uint8) for row in node["codes"]])
+    kind = code_type(node["levels"])
+    return np.stack([np.frombuffer(bytes.fromhex(row), kind.newbyteorder("<")).astype(kind) for row in node["codes"]])
 
 
 def _weights(image_map: Mapping[str, Any], node: Mapping[str, Any], images: Images) -> np.ndarray:
@@ -156,7 +158,8 @@ def _weights(image_map: Mapping[str, Any], node: Mapping[str, Any], images: Imag
     bits = bits[:, : first["channels"], :, : first["inputs"]]
     if node["levels"] == 3:
         return bits.sum(axis=0, dtype=np.uint8)
-    return sum(plane << np.uint8(index) for index, plane in enumerate(bits)).astype(np.uint8)
+    kind = code_type(node["levels"])
+    return sum(plane.astype(kind) << kind.type(index) for index, plane in enumerate(bits)).astype(kind)
 
 
 def stored_thresholds(

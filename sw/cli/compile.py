@@ -29,12 +29,18 @@ def compile(  # the name of the command
     ] = None,
     name: Annotated[str | None, typer.Option(help="name to store", show_default="data set and widths")] = None,
     score_bits: Annotated[
-        int, typer.Option(help="width of scores where the head is an affine a class", min=8, max=62)
-    ] = SCORE_BITS,
+        int | None,
+        typer.Option(
+            help="width of scores where the head is an affine a class",
+            min=8,
+            max=62,
+            show_default=f"{SCORE_BITS}; more with --real-weights above 8",
+        ),
+    ] = None,
     real_weights: Annotated[
         int | None,
         typer.Option(
-            help="round real weights to so many bits", min=2, max=8, show_default="refuse them; with branches, 8"
+            help="round real weights to so many bits", min=2, max=16, show_default="refuse them; with branches, 8"
         ),
     ] = None,
     fraction: Annotated[

@@ -58,7 +58,7 @@ def compile_run(
     *,
     epoch: str | None = None,
     name: str | None = None,
-    score_bits: int = SCORE_BITS,
+    score_bits: int | None = None,
     sample: int = SAMPLE,
     data_dir: str | os.PathLike[str] | None = None,
     real_weights: int | None = None,
@@ -78,8 +78,9 @@ def compile_run(
         Tensors to take; without it the best epoch's where there are any, else the last.
     name : str, optional
         Name in the metadata; without it data set and widths.
-    score_bits : int
-        See `compile_network`.
+    score_bits : int, optional
+        See `compile_network`; without it `SCORE_BITS`, and a bit more for each beyond 8 that real weights are rounded
+        to: sums of finer weights need finer scores.
     sample : int
         First frames of the validation split on which every code is compared with the trained model's; with 0 its
         classes are not compared either.
@@ -87,7 +88,7 @@ def compile_run(
         Folder of data sets. Without it, and without data in the usual place, accuracy is left out and the report says
         why.
     real_weights : int, optional
-        Bits that real weights are rounded to, 2 to 8 (see `real_weights`); without it they are refused in a chain, and
+        Bits that real weights are rounded to, 2 to 16 (see `real_weights`); without it they are refused in a chain, and
         rounded to 8 bits in a network that branches.
     fraction : int, optional
         Fraction bits of a network that branches; without it `fixed_point.suitable_fraction`.
@@ -103,6 +104,8 @@ def compile_run(
         pictures to choose the ranges of its codes by.
     """
     tell = on_pass or (lambda _: None)
+    if score_bits is None:
+        score_bits = SCORE_BITS + max(0, (real_weights or 0) - 8)
     tell("read checkpoint")
     trained = model = read_model(run, epoch)
     if branches(model):

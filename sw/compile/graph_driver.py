@@ -64,7 +64,7 @@ def compile_graph(
     fraction : int, optional
         Fraction bits, one of `FRACTIONS`; without it `fixed_point.suitable_fraction`.
     real_weights : int, optional
-        Bits that real weights are rounded to, 2 to 8; without it `CODE_BITS`.
+        Bits that real weights are rounded to, 2 to 16; without it `CODE_BITS`.
     score_bits : int
         Width of rounded scores, 8 to 62.
     metadata : dict, optional

@@ -10,6 +10,7 @@ import numpy as np
 from signfold.sw.compile.float_layers import FloatLayer, finite
 from signfold.sw.compile.window import Window
 from signfold.sw.errors import CompileError
+from signfold.sw.network.nodes.levels import LEVELS, code_type
 from signfold.sw.network.types import shown
 
 __all__ = ["FloatConv", "FloatDense", "LinearLayer"]
@@ -29,7 +30,7 @@ class LinearLayer(FloatLayer):
         Values that a weight can take. 2: its sign, sign(0) = +1. ``2**k``: code c stands for ``(2*c - (levels - 1)) /
         (levels - 1)`` (DoReFa). 3: code c stands for ``c - 1`` (ternary).
     codes : numpy.ndarray or None
-        uint8 of the weights' shape, 0 to ``levels - 1``. None, with two levels: the signs.
+        uint8 of the weights' shape, uint16 for more than 256 levels, 0 to ``levels - 1``. None, with two levels: the signs.
     scale : numpy.ndarray or None
         float32 ``[1]`` or ``[out]``: what the weights are multiplied by besides; may be negative or 0. None: 1.
     copies : int
@@ -55,13 +56,14 @@ class LinearLayer(FloatLayer):
     def __post_init__(self) -> None:
         """Check the weights."""
         object.__setattr__(self, "weights", finite(self.name, "weight", self.weights))
-        if self.levels not in (3, *(1 << bits for bits in range(1, 9))):
+        if self.levels not in LEVELS:
             raise CompileError(
-                f"layer {shown(self.name)}: levels is {shown(self.levels)}, must be 3 or 2, 4, 8, ..., 256"
+                f"layer {shown(self.name)}: levels is {shown(self.levels)}, must be 3 or 2, 4, 8, ..., 65536"
             )
         if self.codes is None and self.levels != 2:
             raise CompileError(f"layer {shown(self.name)}: weights of {self.levels} levels need their codes")
-        codes = (self.weights >= 0).astype(np.uint8) if self.codes is None else np.array(self.codes, np.uint8)
+        kind = code_type(self.levels)
+        codes = (self.weights >= 0).astype(kind) if self.codes is None else np.array(self.codes, kind)
         if codes.shape != self.weights.shape:
             raise CompileError(
                 f"layer {shown(self.name)}: codes have shape {codes.shape}, but weights {self.weights.shape}"

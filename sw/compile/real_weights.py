@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from signfold.sw.compile.checkpoint import StoredModel
+from signfold.sw.network.nodes.levels import code_type
 
 __all__ = ["round_real_weights"]
 
@@ -25,7 +26,7 @@ def round_real_weights(model: StoredModel, bits: int) -> tuple[StoredModel, list
     model : StoredModel
         The trained model; entries that say nothing of real weights are left as they are, also damaged ones.
     bits : int
-        Width of a code, 2 to 8.
+        Width of a code, 2 to 16.
 
     Returns
     -------
@@ -35,8 +36,8 @@ def round_real_weights(model: StoredModel, bits: int) -> tuple[StoredModel, list
         One entry a rounded layer: ``layer`` (name), ``bits``, and ``error``, the largest change of a weight as a share
         of the largest weight of its channel.
     """
-    if not 2 <= bits <= 8:
-        raise ValueError(f"bits must be from 2 to 8, not {bits!r}")
+    if not 2 <= bits <= 16:
+        raise ValueError(f"bits must be from 2 to 16, not {bits!r}")
     entries, tensors, rounded = deepcopy(model.description.get("layers")), dict(model.tensors), []
     for entry in entries if isinstance(entries, list) else []:
         name = entry.get("name") if isinstance(entry, dict) else None
@@ -50,7 +51,7 @@ def round_real_weights(model: StoredModel, bits: int) -> tuple[StoredModel, list
         across = largest.astype(np.float64).reshape(-1, *(1,) * (latents.ndim - 1))
         unit = np.divide(latents, across, out=np.zeros(latents.shape), where=across > 0)
         codes = np.rint((unit + 1) / 2 * top)
-        tensors[f"model.{name}.codes"] = codes.astype(np.uint8)
+        tensors[f"model.{name}.codes"] = codes.astype(code_type(1 << bits))
         tensors[f"model.{name}.scale"] = largest
         entry["weights"] = {"levels": 1 << bits, "method": "dorefa", "scale": "channel"}
         error = np.abs((2 * codes - top) / top - unit)[largest > 0].max(initial=0.0)

@@ -7,6 +7,7 @@ import numpy as np
 from signfold.sw.compile.entries import EntryReader
 from signfold.sw.compile.refusals import refuse_weights
 from signfold.sw.errors import CheckpointError
+from signfold.sw.network.nodes.levels import LEVELS, code_type
 from signfold.sw.network.types import is_int, shown
 
 __all__ = ["WeightReader"]
@@ -26,12 +27,12 @@ class WeightReader(EntryReader):
         if isinstance(entry, dict):
             refuse_weights(layer, entry)
         levels = entry.get("levels", 2) if isinstance(entry, dict) else None
-        good = is_int(levels) and (levels == 3 or levels in [1 << bits for bits in range(1, 9)])
+        good = is_int(levels) and levels in LEVELS
         methods = _METHODS.get(levels, ("dorefa",)) if good else ()
         if not good or entry.get("method", methods[0]) not in methods:
             raise CheckpointError(
                 f"layer {shown(layer)}: weights must be levels 2 of method {', '.join(map(repr, _METHODS[2]))}, levels "
-                f"3 of {', '.join(map(repr, _METHODS[3]))}, or levels 4, 8, ..., 256 of 'dorefa', not {shown(entry)}"
+                f"3 of {', '.join(map(repr, _METHODS[3]))}, or levels 4, 8, ..., 65536 of 'dorefa', not {shown(entry)}"
             )
         scale = entry.get("scale")
         if scale not in (None, *_SCALES):
@@ -45,7 +46,7 @@ class WeightReader(EntryReader):
         signs = levels == 2 and entry.get("method", "sign") == "sign"
         return {
             "levels": levels,
-            "codes": None if signs else self.take(layer, "codes", shape, np.uint8),
+            "codes": None if signs else self.take(layer, "codes", shape, code_type(levels)),
             "scale": None if scale is None else self.take(layer, "scale", None),
             "weights": self.take(layer, "weight", shape),
         }

@@ -153,8 +153,8 @@ def _recipe(entry: Any, folder: Path) -> RecipeChoice:
     if "recipe" in entry and "file" in entry:
         raise StudyError("recipes: give one of 'recipe' and 'file'")
     file, bits = entry.get("file"), entry.get("real_weights")
-    if bits is not None and (not isinstance(bits, int) or not 2 <= bits <= 8):
-        raise StudyError(f"real_weights must be an integer from 2 to 8, not {bits!r}")
+    if bits is not None and (not isinstance(bits, int) or not 2 <= bits <= 16):
+        raise StudyError(f"real_weights must be an integer from 2 to 16, not {bits!r}")
     if not isinstance(entry.get("options", {}), dict):
         raise StudyError(f"recipes: options must be a table, not {entry['options']!r}")
     recipe = str(entry.get("recipe", DEFAULT_RECIPE))

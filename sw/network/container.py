@@ -20,7 +20,7 @@ MAX_HEADER = 8 << 20
 #: Longest accepted file, unless the reader says less.
 MAX_FILE = 1 << 30
 
-_DTYPES = {"U8": "<u1", "I64": "<i8", "I32": "<i4", "F32": "<f4", "F64": "<f8", "BOOL": "?"}
+_DTYPES = {"U8": "<u1", "U16": "<u2", "I64": "<i8", "I32": "<i4", "F32": "<f4", "F64": "<f8", "BOOL": "?"}
 
 
 def read_bytes(path: str | os.PathLike[str], *, error: type[SignfoldError], limit: int = MAX_FILE) -> bytes:

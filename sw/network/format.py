@@ -31,7 +31,7 @@ from signfold.sw.network.nodes import (
     Threshold,
 )
 from signfold.sw.network.nodes.base import MAX_SOURCES
-from signfold.sw.network.nodes.levels import LEVELS
+from signfold.sw.network.nodes.levels import LEVELS, code_type
 from signfold.sw.network.types import MAX_ELEMENTS, InputType, is_int, shown
 
 __all__ = ["KEY", "MAX_FILE", "VERSION", "decode", "describe", "encode", "pack_weights"]
@@ -39,7 +39,7 @@ __all__ = ["KEY", "MAX_FILE", "VERSION", "decode", "describe", "encode", "pack_w
 #: Metadata entry of the safetensors header.
 KEY = "signfold"
 #: Newest version. A reader keeps reading every version it ever read; a newer one is refused by number.
-VERSION = 3
+VERSION = 4
 
 #: Longest accepted file: half a billion weights, which unpack to as many bytes.
 MAX_FILE = 64 << 20
@@ -60,10 +60,12 @@ _KEYS: dict[str, tuple[set[str], set[str]]] = {
     "concat": (set(), set()),
     "padchannels": ({"before", "after"}, set()),
 }
-#: Operations of the first versions; the newest one has all.
+#: Operations of the first versions; since version 3 there are all.
 _OPERATIONS = {1: ("threshold", "dense", "affine")}
 _OPERATIONS[2] = (*_OPERATIONS[1], "conv", "maxpool", "sumpool")
-_OPERATIONS[VERSION] = tuple(NODES)
+_OPERATIONS[3] = _OPERATIONS[4] = tuple(NODES)
+#: Most levels of weights, by version.
+_MOST_LEVELS = {1: 2, 2: 256, 3: 256, 4: max(LEVELS)}
 
 
 def pack_weights(weights: np.ndarray, bits: int = 1) -> np.ndarray:
@@ -74,7 +76,7 @@ def pack_weights(weights: np.ndarray, bits: int = 1) -> np.ndarray:
     """
     rows = weights.reshape(len(weights), -1)
     if bits > 1:
-        rows = ((rows[:, :, None] >> np.arange(bits, dtype=np.uint8)) & 1).reshape(len(rows), -1)
+        rows = ((rows[:, :, None] >> np.arange(bits, dtype=np.uint8)) & 1).astype(np.uint8).reshape(len(rows), -1)
     return np.packbits(rows, axis=1, bitorder="little")
 
 
@@ -139,7 +141,12 @@ def encode(
     graph, tensors = describe(nodes, input_type, output)
     for entry, node in zip(graph["nodes"], nodes, strict=True):
         entry["name"] = node.name
-    version = min(known for known in (2, VERSION) if all(node.op in _OPERATIONS[known] for node in nodes))
+    most = max((node.levels for node in nodes if isinstance(node, (Conv, Dense))), default=2)
+    version = min(
+        known
+        for known in range(2, VERSION + 1)
+        if most <= _MOST_LEVELS[known] and all(node.op in _OPERATIONS[known] for node in nodes)
+    )
     header = {"format": _FORMAT, "version": version, **graph, "metadata": dict(metadata)}
     return json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False), tensors
 
@@ -237,14 +244,15 @@ def _node(position: int, entry: dict, names: list[str], tensors: dict[str, np.nd
             fan_in = parameters.pop("fan_in")
             if not is_int(fan_in) or not 1 <= fan_in <= MAX_ELEMENTS:
                 raise NetworkError(f"{where}: fan_in must be an integer from 1 to {MAX_ELEMENTS}, not {shown(fan_in)}")
-            parameters["weights"] = _unpack_weights(take("weights"), fan_in, parameters.get("levels", 2), where)
+            levels = parameters.get("levels", 2)
+            parameters["weights"] = _unpack_weights(take("weights"), fan_in, levels, version, where)
         case "conv":
             shape = parameters.pop("shape")
             if not isinstance(shape, list) or len(shape) != 3 or not all(is_int(size) and size > 0 for size in shape):
                 raise NetworkError(f"{where}: shape must be three integers of at least 1, not {shown(shape)}")
             if prod(shape) > MAX_ELEMENTS:
                 raise NetworkError(f"{where}: shape {shown(shape)} holds more than {MAX_ELEMENTS} elements")
-            codes = _unpack_weights(take("weights"), prod(shape), parameters["levels"], where)
+            codes = _unpack_weights(take("weights"), prod(shape), parameters["levels"], version, where)
             parameters["weights"] = codes.reshape(-1, *shape)
         case "threshold":
             parameters["thresholds"] = take("thresholds")
@@ -261,17 +269,18 @@ def _node(position: int, entry: dict, names: list[str], tensors: dict[str, np.nd
     return NODES[op](entry["name"], sources if joins else sources[0], **parameters)
 
 
-def _unpack_weights(packed: np.ndarray, fan_in: int, levels: object, where: str) -> np.ndarray:
-    """Undo `pack_weights`: uint8 codes ``[channels, fan_in]``."""
-    if not is_int(levels) or levels not in LEVELS:
-        raise NetworkError(f"{where}: levels must be one of {', '.join(map(str, LEVELS))}, not {shown(levels)}")
+def _unpack_weights(packed: np.ndarray, fan_in: int, levels: object, version: int, where: str) -> np.ndarray:
+    """Undo `pack_weights`: codes ``[channels, fan_in]``."""
+    allowed = [number for number in LEVELS if number <= _MOST_LEVELS[version]]
+    if not is_int(levels) or levels not in allowed:
+        raise NetworkError(f"{where}: levels must be one of {', '.join(map(str, allowed))}, not {shown(levels)}")
     width = _width(levels)
     bits = _unpack_bits(packed, fan_in * width, "weights", where, f"fan-in {fan_in}")
     if width == 1:
         return bits
-    codes = np.zeros((len(bits), fan_in), np.uint8)
+    codes = np.zeros((len(bits), fan_in), code_type(levels))
     for plane in range(width):
-        codes |= bits[:, plane::width] << plane
+        codes |= bits[:, plane::width].astype(codes.dtype) << plane
     return codes
 
 

@@ -1,8 +1,8 @@
 """Exact sums of products for the golden model: packed bits, and matrix products of integers held in floats.
 
 Every product and every partial sum of a layer is an integer no larger than its bound, whatever the order of summation;
-floats hold integers up to 2**24 (single) and 2**53 (double) exactly. A fan-in is at most 2**24, codes and weights are
-at most 255 in magnitude, so bounds stay below 2**40: double precision always suffices.
+floats hold integers up to 2**24 (single) and 2**53 (double) exactly. A fan-in is at most 2**24, codes are at most 255
+and weights 65,535 in magnitude, so bounds stay below 2**48: double precision always suffices.
 """
 
 from contextlib import AbstractContextManager
@@ -86,7 +86,7 @@ class Matrix:
     Parameters
     ----------
     codes : numpy.ndarray
-        uint8 ``[channels, fan_in]`` of weight codes.
+        uint8 or uint16 ``[channels, fan_in]`` of weight codes.
     levels : int
         Levels of the weights.
     bound : int

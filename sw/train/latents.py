@@ -73,7 +73,8 @@ class LatentWeights(nn.Module):
         self._multibase = self.quantizer if isinstance(self.quantizer, MultiBaseWeights) else None
         self._stored = bool(self.levels) and self.method != "sign"
         if self._stored:
-            self.register_buffer("codes", torch.empty(shape, dtype=torch.uint8))
+            kind = torch.uint8 if self.levels <= 256 else torch.uint16
+            self.register_buffer("codes", torch.empty(shape, dtype=kind))
         if self.scale_kind == "trained":
             self.scale = nn.Parameter(scale_of("trained", self.weight, self.span))
         elif self._multibase is not None or self.scale_kind is not None:

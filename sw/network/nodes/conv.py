@@ -24,7 +24,8 @@ class Conv(Unary):
     Parameters
     ----------
     weights : numpy.ndarray
-        uint8 ``[channels, in_channels / groups, rows, columns]`` of codes 0 to ``levels - 1``.
+        uint8 ``[channels, in_channels / groups, rows, columns]`` of codes 0 to ``levels - 1``, of more than 256 levels
+        uint16.
     stride : tuple of int
         Positions from one window to the next, down and across.
     padding : tuple of int

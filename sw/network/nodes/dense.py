@@ -23,9 +23,10 @@ class Dense(Unary):
     Parameters
     ----------
     weights : numpy.ndarray
-        uint8 ``[channels, fan_in]`` of codes 0 to ``levels - 1``; of two levels: 1 is +1, 0 is -1.
+        uint8 ``[channels, fan_in]`` of codes 0 to ``levels - 1``, of more than 256 levels uint16; of two levels: 1 is
+        +1, 0 is -1.
     levels : int
-        2 to the power of 1 to 8: the weights are odd integers from ``-(levels - 1)`` to ``levels - 1``, whole bit
+        2 to the power of 1 to 16: the weights are odd integers from ``-(levels - 1)`` to ``levels - 1``, whole bit
         planes. Or 3, ternary: -2, 0 and 2, the sum of two bipolar planes (thresholds absorb the factor 2).
 
     Notes

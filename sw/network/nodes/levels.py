@@ -6,19 +6,24 @@ from signfold.sw.errors import NetworkError
 from signfold.sw.network.nodes.base import own
 from signfold.sw.network.types import MAX_ELEMENTS, ValueType, is_int, shown
 
-__all__ = ["LEVELS", "check_bit_planes", "own_weights"]
+__all__ = ["LEVELS", "check_bit_planes", "code_type", "own_weights"]
 
 #: Levels that weights may have: whole bit planes, or three for ternary (two planes of equal scale).
-LEVELS = (2, 3, 4, 8, 16, 32, 64, 128, 256)
+LEVELS = (2, 3, *(1 << bits for bits in range(2, 17)))
+
+
+def code_type(levels: int) -> np.dtype:
+    """Return the type of weight codes of so many levels: uint8, of more than 256 levels uint16."""
+    return np.dtype(np.uint8 if levels <= 256 else np.uint16)
 
 
 def own_weights(name: str, weights: object, levels: object, dimensions: int) -> np.ndarray:
     """Return a read-only copy of weight codes ``[channels, ...]``, each of them 0 to ``levels - 1``."""
     if not is_int(levels) or levels not in LEVELS:
         raise NetworkError(
-            f"node {shown(name)}: levels must be 3 (ternary) or a power of two from 2 to 256, not {shown(levels)}"
+            f"node {shown(name)}: levels must be 3 (ternary) or a power of two from 2 to 65536, not {shown(levels)}"
         )
-    weights = own(name, "weights", weights, "uint8", dimensions)
+    weights = own(name, "weights", weights, code_type(levels).name, dimensions)
     if int(weights.max()) >= levels:
         channel, *place = (int(index) for index in np.argwhere(weights >= levels)[0])
         allowed = "0 or 1" if levels == 2 else f"a code from 0 to {levels - 1}"

@@ -20,7 +20,7 @@ class DoReFaWeights(WeightQuantizer):
     Parameters
     ----------
     levels : int
-        A power of two, 4 to 256.
+        A power of two, 4 to 65,536.
     """
 
     levels: int

@@ -15,7 +15,7 @@ from signfold.sw.train.quantizers.ternary import TernaryConnect, TernaryWeights
 __all__ = ["LEVELS", "OWN_ESTIMATORS", "make_weight_quantizer", "weight_estimator"]
 
 #: Levels that DoReFa rounds to.
-_POWERS = tuple(1 << bits for bits in range(2, 9))
+_POWERS = tuple(1 << bits for bits in range(2, 17))
 
 #: Methods and the levels that they make; 0 are the latents themselves.
 LEVELS: dict[str, tuple[int, ...]] = {

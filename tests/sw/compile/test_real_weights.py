@@ -25,7 +25,7 @@ def real_run(make_image_run, seed=3):
     return run
 
 
-@pytest.mark.parametrize("bits", [2, 5, 8])
+@pytest.mark.parametrize("bits", [2, 5, 8, 9, 16])
 def test_weights_move_to_the_nearest_code(make_image_run, tmp_path, bits) -> None:
     model = read_model(real_run(make_image_run).write(tmp_path / "run"))
     rounded, layers = round_real_weights(model, bits)
@@ -52,7 +52,7 @@ def test_compiled_with_its_cost(make_image_run, tmp_path) -> None:
         CompileError, match=r"'conv0': real weights .*; or rounding them now \(compile --real-weights 8"
     ):
         compile_run(folder)
-    compilations = {bits: compile_run(folder, real_weights=bits, sample=20) for bits in (2, 8)}
+    compilations = {bits: compile_run(folder, real_weights=bits, sample=20) for bits in (2, 8, 16)}
     for bits, compilation in compilations.items():
         assert compilation.network.metadata["real_weights"] == bits
         # Against the rounded model nothing differs but by float32 rounding.
@@ -61,6 +61,7 @@ def test_compiled_with_its_cost(make_image_run, tmp_path) -> None:
             assert entry["explained"] == entry["differing"]
     costs = {bits: compilation.report["rounded"] for bits, compilation in compilations.items()}
     assert costs[8]["frames"] == 176 and costs[8]["differing"] < costs[2]["differing"]
+    assert costs[16]["differing"] <= costs[8]["differing"]
     plain = compile_run(make_image_run(np.random.default_rng(3)).write(tmp_path / "plain"), real_weights=4)
     assert "rounded" not in plain.report and "real_weights" not in plain.network.metadata
 
@@ -89,8 +90,8 @@ def test_command(make_image_run, tmp_path, monkeypatch, capsys) -> None:
 def test_refusals(make_image_run, tmp_path) -> None:
     run = real_run(make_image_run)
     model = read_model(run.write(tmp_path / "run"))
-    for bits in (1, 9):
-        with pytest.raises(ValueError, match="bits must be from 2 to 8"):
+    for bits in (1, 17):
+        with pytest.raises(ValueError, match="bits must be from 2 to 16"):
             round_real_weights(model, bits)
     run.tensors["model.conv0.weight"][0, 0, 0, 0] = np.nan
     model = read_model(run.write(tmp_path / "nan"))

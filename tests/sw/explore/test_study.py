@@ -107,7 +107,7 @@ def test_files_are_relative_to_the_study(tmp_path):
     ({"recipes": [{"recipe": "bnn", "file": "x"}]}, "one of"),
     ({"recipes": [{"file": "missing.toml"}]}, "missing.toml"),
     ({"recipes": [{"options": {"lrr": 1}}]}, "lrr"),
-    ({"recipes": [{"real_weights": 9}]}, "9"),
+    ({"recipes": [{"real_weights": 17}]}, "17"),
     ({"recipes": [{"options": {"initial": "run"}}]}, "initial"),
     ({"recipes": [{"options": {"teacher": {"run": "run"}}}]}, "teacher"),
     ({"topologies": ["nonsense"]}, "nonsense"),

@@ -104,6 +104,23 @@ def test_version_2_knew_nothing_of_this(op, branch_network, tmp_path) -> None:
         Network.load(tmp_path / "b")
 
 
+@pytest.mark.parametrize(("levels", "version"), [(2, 2), (256, 2), (512, 4), (1 << 16, 4)])
+@pytest.mark.parametrize("dense", [False, True])
+def test_version_3_knew_weights_of_8_bits_at_most(levels, version, dense, tmp_path) -> None:
+    weights = (np.arange(6).reshape(2, 3) * 99 % levels).astype(np.uint8 if levels <= 256 else np.uint16)
+    node = Dense("last", "input", weights, levels)
+    if not dense:
+        node = Conv("last", "input", weights[:, :, None, None], levels=levels)
+    shape = (3,) if dense else (3, 1, 1)
+    Network(InputType(shape, 8), (node,), "last").save(tmp_path / "a")
+    header, tensors = raw(Network.load(tmp_path / "a"), tmp_path / "b")
+    assert header["version"] == version and (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    if version == 4:
+        write(tmp_path / "c", header | {"version": 3}, tensors)
+        with pytest.raises(NetworkError, match=r"levels must be one of 2, 3, 4, .*, 256, not"):
+            Network.load(tmp_path / "c")
+
+
 @pytest.mark.parametrize("make", [random_conv_network, random_branch_network])
 @pytest.mark.parametrize("seed", range(40))
 def test_round_trip_of_images(seed, make, tmp_path) -> None:
@@ -121,9 +138,10 @@ def test_round_trip_of_images(seed, make, tmp_path) -> None:
             assert type(value) is type(found) and np.array_equal(value, found), (name, value, found)
 
 
-@pytest.mark.parametrize("levels", [2, 3, 4, 8, 256])
+@pytest.mark.parametrize("levels", [2, 3, 4, 8, 256, 512, 1 << 16])
 def test_weights_of_several_levels_are_packed(levels, tmp_path) -> None:
-    weights = np.random.default_rng(1).integers(0, levels, (64, 32, 3, 3)).astype(np.uint8)
+    weights = np.random.default_rng(1).integers(0, levels, (64, 32, 3, 3))
+    weights = weights.astype(np.uint8 if levels <= 256 else np.uint16)
     network = Network(InputType((32, 3, 3), 1), (Conv("conv", "input", weights, levels=levels),), "conv")
     network.save(tmp_path / "a")
     exact = weights.size * (levels - 1).bit_length() // 8
@@ -235,7 +253,7 @@ def tensor(name, value):
 # Node 0 thresholds [1|5, 1], node 1 weights [3, 5], node 2 thresholds [3, 1], node 3 weights [2, 3], node 4 affine.
 DAMAGES = [
     (put("other", "format"), "format"),
-    (put(4, "version"), "version 4"),
+    (put(5, "version"), "version 5"),
     (put(0, "version"), "version 0"),
     (put(True, "version"), "version True"),
     (put("1", "version"), "version '1'"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from signfold.sw.network import Affine, Dense, InputType, Network, Threshold
+from signfold.sw.network import Affine, Conv, Dense, InputType, Network, SumPool, Threshold
 from signfold.sw.network.reference import reference_trace
 
 
@@ -14,7 +14,7 @@ def check(network, frames) -> None:
         assert trace[name].dtype == np.int64 and trace[name].shape == (len(frames), *network.types[name].shape)
         assert (trace[name] == values).all(), name
     evaluation = network.evaluate(frames)
-    assert (evaluation.scores == expected[network.output]).all()
+    assert (evaluation.scores == expected[network.output].reshape(len(frames), -1)).all()
     for scores, chosen in zip(evaluation.scores.tolist(), evaluation.classes.tolist(), strict=True):
         assert chosen == scores.index(max(scores))
 
@@ -97,6 +97,29 @@ def test_fan_in_around_sixteen_bits(fan_in) -> None:
         "dense",
     )
     assert network.evaluate(np.ones((1, fan_in), np.uint8)).scores.tolist() == [[-fan_in, fan_in]]
+
+
+@pytest.mark.parametrize("levels", [1 << 9, 1 << 13, 1 << 16])
+def test_wide_weights_and_codes_of_8_bits(levels) -> None:
+    """Sums just past what single precision holds, and far past it; the smallest and the largest ones among them."""
+    rng = np.random.default_rng(levels)
+    fan_in = 4096
+    weights = rng.integers(0, levels, (5, fan_in)).astype(np.uint16)
+    weights[:2] = [[0], [levels - 1]]
+    frames = rng.integers(0, 256, (7, fan_in)).astype(np.uint8)
+    frames[:2] = [[0], [255]]
+    network = Network(InputType((fan_in,), 8), (Dense("dense", "input", weights, levels),), "dense")
+    check(network, frames)
+    exact = (2 * frames.astype(object) - 255) @ (2 * weights.astype(object) - (levels - 1)).T
+    found = network.evaluate(frames).scores
+    assert (found == exact).all() and found.max() == fan_in * 255 * (levels - 1) == -found.min()
+    whole = Conv("conv", "input", weights.reshape(5, 16, 16, 16)[:, :, :3, :3], (2, 2), (1, 1, 1, 1), levels=levels)
+    image = Network(InputType((16, 16, 16), 8), (whole, SumPool("sum", "conv", (8, 8), (8, 8))), "sum")
+    check(image, frames.reshape(7, 16, 16, 16))
+    alone = weights[:, :9].reshape(5, 1, 3, 3)
+    depthwise = Conv("conv", "input", alone, (1, 1), (0, 1, 1, 0), 7, groups=5, levels=levels)
+    image = Network(InputType((5, 9, 9), 8), (depthwise, SumPool("sum", "conv", (8, 8), (8, 8))), "sum")
+    check(image, frames[:, :405].reshape(7, 5, 9, 9))
 
 
 def test_no_frames(small_network) -> None:

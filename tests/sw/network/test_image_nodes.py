@@ -19,8 +19,9 @@ def column(*values) -> np.ndarray:
 W = codes(4, 2, 3, 3)
 
 WRONG_NODES = [
-    (lambda: Dense("d", "t", codes(2, 3), levels=5), ["'d'", "levels", "5", "power of two from 2 to 256"]),
-    (lambda: Dense("d", "t", codes(2, 3), levels=512), ["'d'", "levels", "512"]),
+    (lambda: Dense("d", "t", codes(2, 3), levels=5), ["'d'", "levels", "5", "power of two from 2 to 65536"]),
+    (lambda: Dense("d", "t", codes(2, 3), levels=512), ["'d'", "weights must be uint16, not uint8"]),
+    (lambda: Dense("d", "t", codes(2, 3), levels=1 << 17), ["'d'", "levels", "131072"]),
     (lambda: Dense("d", "t", codes(2, 3), levels=1), ["'d'", "levels", "1"]),
     (lambda: Dense("d", "t", codes(2, 3), levels=True), ["'d'", "levels", "True"]),
     (lambda: Dense("d", "t", codes(2, 3), levels=[2]), ["'d'", "levels", "[2]"]),
