@@ -3,7 +3,6 @@
 import numpy as np
 
 from signfold.hw.fabric import FABRICS
-from signfold.hw.planes import PlaneParameters
 from signfold.sim.random_sharing import random_sharing
 from signfold.sw.layers import network_layers
 from signfold.sw.network import Affine, Conv, Dense, InputType, Network, Threshold
@@ -55,7 +54,13 @@ _HARDWIRED = 2000
 
 
 def random_plan(
-    rng: np.random.Generator, network: Network, *, widest: int = 24, hardwired: float = 0.2, shared: float = 0.2
+    rng: np.random.Generator,
+    network: Network,
+    *,
+    widest: int = 24,
+    hardwired: float = 0.2,
+    shared: float = 0.2,
+    multipliers: float = 0.0,
 ) -> Plan:
     """Return a legal plan for `network`, from one cell a layer to whole layers at once, some of them as logic.
 
@@ -71,6 +76,8 @@ def random_plan(
         How many of the small layers are hardwired.
     shared : float
         How many of the layers that could run on the array of the layer before do.
+    multipliers : float
+        How many of the layers whose weights or codes have several bits are arrays of multipliers.
     """
     types = network.types
     layers = network_layers(network)
@@ -95,13 +102,16 @@ def random_plan(
         image = len(shape) == 3 and not layers.reads_vector(layer)
         inputs, taps = (shape[0], node.fan_in // shape[0]) if image else (node.fan_in, 1)
         simd = int(rng.integers(1, min(inputs + 2, widest) + 1))
-        planes = PlaneParameters(types[node.input].bits, node.levels, space)
+        style, bits = "array", types[node.input].bits
+        if multipliers > 0 and rng.random() < multipliers and (bits > 1 or node.levels > 2):
+            style, space = "multiplier", False
+        planes = LayerPlan(space=space, style=style).planes(bits, node.levels)
         words = taps * -(-inputs // simd) * len(planes.plays)
         hop = int(rng.integers(1, 6))
         groups = int(rng.integers(1, max(1, min(words, widest // hop)) + 1))
         rows = [n for n in range(1, result[2] + 1) if result[2] % n == 0] if len(result) == 3 else [1]
         row = int(rng.choice(rows)) if rng.integers(3) == 0 else 1
-        plans.append(LayerPlan(hop * groups, simd, hop, stages, row, space, pool))
+        plans.append(LayerPlan(hop * groups, simd, hop, stages, row, space, pool, style))
     # Beats do not cross positions.
     channels = network.input.elements if layers.flat or len(network.input.shape) != 3 else network.input.shape[0]
     lanes = [n for n in range(1, min(channels, widest) + 1) if channels % n == 0 or channels == network.input.elements]

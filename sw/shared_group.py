@@ -43,8 +43,7 @@ class SharedGroup:
             If the layer before it has no array to share.
         """
         if own.shares and self._choice.style != "array":
-            what = "a multiplier array" if self._choice.style == "multiplier" else self._choice.style
-            raise ValueError(f"shares must be false, because layer {planned - 1} is {what}")
+            raise ValueError(f"shares must be false, because layer {planned - 1} is {self._choice.style}")
         if not own.shares:
             self._choice = own
         return self._choice
@@ -69,6 +68,8 @@ class SharedGroup:
             raise ValueError(
                 "a depthwise convolution cannot share an array: give it, and the layer after it, their own"
             )
+        if stage.planes.multiplies:
+            raise ValueError("style must be array where the layer after it shares it, not 'multiplier'")
         self._layers.append(SharedLayer(stage))
 
     def pool(self, layer: Layer, image: ImageGeometry | None) -> tuple[int, int]:

@@ -30,7 +30,8 @@ class LinearLayer(FloatLayer):
         Values that a weight can take. 2: its sign, sign(0) = +1. ``2**k``: code c stands for ``(2*c - (levels - 1)) /
         (levels - 1)`` (DoReFa). 3: code c stands for ``c - 1`` (ternary).
     codes : numpy.ndarray or None
-        uint8 of the weights' shape, uint16 for more than 256 levels, 0 to ``levels - 1``. None, with two levels: the signs.
+        uint8 of the weights' shape, uint16 for more than 256 levels, 0 to ``levels - 1``. None, with two levels: the
+        signs.
     scale : numpy.ndarray or None
         float32 ``[1]`` or ``[out]``: what the weights are multiplied by besides; may be negative or 0. None: 1.
     copies : int
