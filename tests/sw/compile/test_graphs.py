@@ -15,7 +15,9 @@ from signfold.sw.compile.graph_driver import compile_graph, graph_agreement
 from signfold.sw.compile.graph_fold import fold_graph
 from signfold.sw.compile.real_weights import round_real_weights
 from signfold.sw.compile.verify_graph import verify_graph
+from signfold.sw.default_plan import default_plan
 from signfold.sw.errors import CheckpointError, CompileError, NetworkError
+from signfold.sw.lower import lower, stream_order
 from signfold.sw.network import Network
 from signfold.sw.network.reference import reference_trace
 from signfold.sw.train.architectures import lay_out
@@ -96,6 +98,10 @@ def test_layers_are_those_of_the_trained_network(recipe, topology, size) -> None
     assert set(compiled.folded.folds) == {step.layer.name for step in graph.steps}
     # Again the same bytes.
     assert compile_graph(model, frames).network.content_hash == network.content_hash
+    # Its accelerator computes the same.
+    config, expected = lower(network, default_plan(network), slack=False), network.evaluate(frames[:2])
+    scores, classes = config.compute(stream_order(network, frames[:2]))
+    assert (scores == expected.scores).all() and (classes == expected.classes).all()
 
 
 def test_what_is_exact_stays_so() -> None:
@@ -262,8 +268,8 @@ def test_a_run_from_the_command_line(run, signfold, tmp_path) -> None:
     network, found = Network.load(out), json.loads(report.read_text())
     assert network.metadata["fraction"] == found["fraction"] == 11 and network.metadata["real_weights"] == 8
     assert found["float_model"]["classes"]["frames"] == 176 and len(found["float_model"]["codes"]) == 18
-    code, _, text = signfold("generate", out, "--out", tmp_path / "design")
-    assert code == 2 and "only chains can be planned" in text
+    code, _, text = signfold("generate", out, "--out", tmp_path / "design", "--reloadable")
+    assert code == 2 and "--reloadable serves chains of layers alone" in text
 
 
 def test_a_chain_has_no_fraction_bits(tmp_path) -> None:
