@@ -1,12 +1,14 @@
 """Depths of the queues where branches meet, and slack of windows, from a graph's schedule: nothing is simulated."""
 
 from dataclasses import replace
+from itertools import chain
 
 from signfold.hw.engine_core import EngineCore
+from signfold.hw.flow import Flow
 from signfold.hw.graph import GraphConfig
-from signfold.hw.graph_timing import Deadlock, GraphTiming
+from signfold.hw.graph_timing import Deadlock
 from signfold.hw.join import Join
-from signfold.hw.stream import QueueParameters, needed_depth
+from signfold.hw.stream import QueueParameters
 
 __all__ = ["keeps_pace", "least_depths", "with_depths"]
 
@@ -14,19 +16,23 @@ __all__ = ["keeps_pace", "least_depths", "with_depths"]
 _FRAMES = 3
 #: Frames that show whether an interval is kept, and how many of them, the last ones, must be as far apart.
 _SHOWN, _STEADY = 9, 4
+#: Beats of a frame, times queues, up to which the least depths are looked for.
+_SEARCHED = 3000
 
 
-def with_depths(config: GraphConfig) -> GraphConfig:
-    """Return the accelerator with queues and windows so deep that no component ever waits for a place.
+def with_depths(config: GraphConfig, *, least: bool | None = None) -> GraphConfig:
+    """Return the accelerator with queues and windows so deep that it keeps its interval, exactly.
 
     Frames are followed through the components at the interval of the slowest, as though every join's queues and every
-    window had no end; what was held at most is enough, as input that comes sooner makes no output later. Inputs of
-    joins that never waited get no queue.
+    window had no end (`signfold.hw.flow`); what was held at most is enough for all to go on without ever waiting for a
+    place, as input that comes sooner makes no output later. Inputs of joins that never waited get no queue.
 
     Parameters
     ----------
     config : GraphConfig
         An accelerator; its queues and its windows' slack are not looked at.
+    least : bool or None
+        Whether `least_depths` then shortens the queues; None: where that takes about a second at most.
     """
     layers = tuple(replace(layer, slack=0) if _windowed(layer) else layer for layer in config.layers)
     # Any depth will do for what has no end.
@@ -36,16 +42,19 @@ def with_depths(config: GraphConfig) -> GraphConfig:
     )
     bare = replace(config, layers=layers, queues=queues)
     beats, interval = bare.pixels.beats, bare.bound
-    timing = GraphTiming(bare.pieces, unbounded=True)
-    timing.run(frame * interval + beat * interval // beats for frame in range(_FRAMES) for beat in range(beats))
+    offers = [frame * interval + beat * interval // beats for frame in range(_FRAMES) for beat in range(beats)]
+    flow = Flow(bare.pieces, offers)
     layers, queues = list(layers), []
     for k, (layer, read) in enumerate(zip(layers, config.inputs, strict=True)):
         if _windowed(layer):
-            stored = zip(timing.feeders[f"{layer.kind}_{k}"].needed(), layer.feeder.storages, strict=True)
+            stored = zip(flow.windows[f"{layer.kind}_{k}"], layer.feeder.storages, strict=True)
             layers[k] = replace(layer, slack=max(0, *(needed - storage.capacity for needed, storage in stored)))
-        probes = [timing.queues.get(f"queue_{k}_{way}") for way in range(len(read))]
-        queues.append(tuple(0 if probe is None else _needed(*probe) for probe in probes))
-    return replace(config, layers=tuple(layers), queues=tuple(queues))
+        queues.append(tuple(flow.queues.get(f"queue_{k}_{way}", 0) for way in range(len(read))))
+    found = replace(config, layers=tuple(layers), queues=tuple(queues))
+    if least is None:
+        moved = sum(layer.positions * -(-layer.channels // layer.lanes) for layer in layers)
+        least = moved * sum(map(bool, chain(*queues))) <= _SEARCHED
+    return least_depths(found) if least else found
 
 
 def least_depths(config: GraphConfig) -> GraphConfig:
@@ -94,12 +103,6 @@ def _with_queue(config, k, way, depth):
     queues = [list(depths) for depths in config.queues]
     queues[k][way] = depth
     return replace(config, queues=tuple(map(tuple, queues)))
-
-
-def _needed(came, left):
-    """Return the depth of a queue without end; 0 where whatever came left at once."""
-    waited = any(gone > written + 1 for written, gone in zip(came, left, strict=True))
-    return max(QueueParameters.LEAST, needed_depth(came, left)) if waited else 0
 
 
 def _windowed(layer):

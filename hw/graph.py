@@ -149,12 +149,12 @@ class GraphConfig(AcceleratorConfig):
             for way, number in enumerate(self.inputs[k]):
                 place = f"{k}_{way}" if isinstance(layer, Join) else f"{k}"
                 source, end = self._source(number), ends[number, k, way]
-                between = []
-                if self.queues[k][way]:
-                    queue = QueueParameters(beat_layout(source.lanes, source.output_bits), self.queues[k][way])
-                    between.append((f"queue_{place}", queue))
                 gears = gearboxes(source.channels, source.output_bits, source.lanes, layer.input_lanes)
-                between += [(f"gearbox_{place}_{g}", gear) for g, gear in enumerate(gears)]
+                between = [(f"gearbox_{place}_{g}", gear) for g, gear in enumerate(gears)]
+                if self.queues[k][way]:
+                    # Last, so that nothing else has to wait where a join does.
+                    payload = beat_layout(layer.input_lanes, source.output_bits)
+                    between.append((f"queue_{place}", QueueParameters(payload, self.queues[k][way])))
                 for name, parameters in between:
                     pieces.append(Piece(name, parameters, (end,), source.positions))
                     end = (len(pieces) - 1, None)

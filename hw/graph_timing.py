@@ -116,14 +116,14 @@ class GraphTiming:
     ----------
     feeders : dict of str to WindowTiming or ReplayTiming
         Of each engine, by the piece's name.
-    queues : dict of str to (list of int, list of int)
-        For each queue when its payloads came, and when they left its memory.
+    queues : dict of str to (list of int, list of int, list of int)
+        For each queue when its payloads came, when they left its memory, and when they were taken.
     """
 
     def __init__(self, pieces: Sequence, *, unbounded: bool = False):
         self._pieces, self._unbounded = pieces, unbounded
         self.feeders = {}
-        self.queues: dict[str, tuple[list[int], list[int]]] = {}
+        self.queues: dict[str, tuple[list[int], list[int], list[int]]] = {}
         self._tasks: list[list[_Task]] = []  # of each piece
         self._current: _Task | None = None
         self._hub = None
@@ -131,7 +131,7 @@ class GraphTiming:
     def run(self, offers: Iterable[int], *, ready: Sequence[int] | Callable[[int], bool] = ()) -> list[int]:
         """Return the cycles in which the last piece's beats transfer; see `graph_schedule`."""
         self._hub = greenlet.getcurrent()
-        streams: dict[tuple[int, int | None], _Stream] = {}
+        self._streams = streams = {}
         for number, piece in enumerate(self._pieces):
             self._tasks.append([])
             sources = [streams[end] for end in piece.sources] or [offered(offers)]
@@ -184,7 +184,8 @@ class GraphTiming:
         """Start the processes of a component."""
         parameters = piece.parameters
         if isinstance(parameters, QueueParameters):
-            self.queues[piece.name] = came, left = _Growing(), _Growing()
+            came, left = _Growing(), _Growing()
+            self.queues[piece.name] = came, left, out.takes
             self._start(self._queue_in, parameters, sources[0], came, left)
             self._start(self._queue_out, came, left, out)
         elif isinstance(parameters, UnitStageParameters):

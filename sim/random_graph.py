@@ -58,6 +58,7 @@ class GraphBuilder:
         image = ImageGeometry(*self._size, (kernel, kernel), (1, 1), (kernel // 2,) * 4, pad)
         weights = self._rng.integers(0, 2, (channels, kernel * kernel, source.channels))
         planes = PlaneParameters(source.output_bits, 2)
+        cols = min(cols, kernel * kernel * source.channels)
         name = f"l{len(self._layers)}"
         return self._add(EngineParameters(name, weights, None, cols, 1, 1, 1, planes, image), read)
 

@@ -7,12 +7,17 @@ import numpy as np
 import pytest
 
 from signfold.hw.depths import keeps_pace, least_depths, with_depths
+from signfold.hw.flow import Flow
 from signfold.hw.graph import GraphConfig
-from signfold.hw.graph_timing import Deadlock
+from signfold.hw.graph_timing import Deadlock, GraphTiming
+from signfold.hw.stream import needed_depth
+from signfold.sim.random_branches import random_branch_network
 from signfold.sim.random_graph import GraphBuilder, random_graph
+from signfold.sim.random_network import random_plan
 from signfold.sim.stalled_graph import StalledGraph
 from signfold.sim.streams import StreamTimeout, run_stream
 from signfold.sim.timed import paced, run_timed
+from signfold.sw.lower import lower
 
 
 def beats(frames):
@@ -53,7 +58,7 @@ def interval_in_simulation(config, count=9):
 
 def check_cycles(seed, largest):
     print("seed", seed)
-    config = with_depths(random_graph(seed, largest=largest))
+    config = with_depths(random_graph(seed, largest=largest), least=False)
     rng = random.Random(seed)
     tight = least_depths(config)
     frames = random_frames(config, seed, 4)
@@ -87,7 +92,7 @@ def test_cycles_sweep(seed):
 
 def check_depths(seed, largest):
     print("seed", seed)
-    config = with_depths(random_graph(seed, largest=largest))
+    config = with_depths(random_graph(seed, largest=largest), least=False)
     assert config.interval == config.bound
     least = least_depths(config)
     for wide, narrow in zip(config.queues, least.queues, strict=True):
@@ -107,6 +112,38 @@ def test_depths_are_enough_and_one_place_less_is_not():
 @pytest.mark.parametrize("seed", range(10, 40))
 def test_depths_sweep(seed):
     check_depths(seed, 6)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_flow_is_the_schedule_without_ends(seed):
+    check_flow(random_graph(seed))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_flow_of_networks(seed):
+    """Scales, paddings, pools and gearboxes as well."""
+    print("seed", seed)
+    rng = np.random.default_rng(seed)
+    sizes = {"side": int(rng.integers(2, 8)), "widest": int(rng.integers(1, 9)), "blocks": int(rng.integers(1, 4))}
+    network = random_branch_network(rng, **sizes)
+    config = lower(network, random_plan(rng, network), slack=False)
+    if isinstance(config, GraphConfig):
+        check_flow(config)
+
+
+def check_flow(config):
+    """Compare what is stored at most with what beats do one by one."""
+    layers = [replace(layer, slack=0) if hasattr(layer, "slack") else layer for layer in config.layers]
+    queues = tuple((2,) * len(read) if len(read) > 1 else (0,) for read in config.inputs)
+    bare = replace(config, layers=tuple(layers), queues=queues)
+    beats, interval = bare.pixels.beats, bare.bound
+    offers = [frame * interval + beat * interval // beats for frame in range(3) for beat in range(beats)]
+    flow, timing = Flow(bare.pieces, offers), GraphTiming(bare.pieces, unbounded=True)
+    timing.run(offers)
+    assert flow.windows == {name: feeder.needed() for name, feeder in timing.feeders.items() if name in flow.windows}
+    for name, (came, left, taken) in timing.queues.items():
+        waited = any(end > begin + 2 for begin, end in zip(came, taken, strict=True))
+        assert flow.queues[name] == (needed_depth(came, left) if waited else 0)
 
 
 def test_too_short_a_queue_is_a_deadlock_in_both():
