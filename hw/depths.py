@@ -34,6 +34,24 @@ def with_depths(config: GraphConfig, *, least: bool | None = None) -> GraphConfi
     least : bool or None
         Whether `least_depths` then shortens the queues; None: where that takes about a second at most.
     """
+    found = _without_waiting(config)
+    if least is None:
+        least = found.moved * sum(map(bool, chain(*found.queues))) <= _SEARCHED
+    return least_depths(found) if least else found
+
+
+def never_waits(config: GraphConfig) -> bool:
+    """Return whether queues and windows are so deep that nothing waits for a place in them at `config.bound`."""
+    needed = _without_waiting(config)
+    queues = zip(chain(*config.queues), chain(*needed.queues), strict=True)
+    slack = [
+        (have.slack, least.slack) for have, least in zip(config.layers, needed.layers, strict=True) if _windowed(have)
+    ]
+    return all(have >= least for have, least in (*queues, *slack))
+
+
+def _without_waiting(config):
+    """Return the accelerator with queues and slack with which nothing ever waits for a place."""
     layers = tuple(replace(layer, slack=0) if _windowed(layer) else layer for layer in config.layers)
     # Any depth will do for what has no end.
     queues = tuple(
@@ -50,11 +68,7 @@ def with_depths(config: GraphConfig, *, least: bool | None = None) -> GraphConfi
             stored = zip(flow.windows[f"{layer.kind}_{k}"], layer.feeder.storages, strict=True)
             layers[k] = replace(layer, slack=max(0, *(needed - storage.capacity for needed, storage in stored)))
         queues.append(tuple(flow.queues.get(f"queue_{k}_{way}", 0) for way in range(len(read))))
-    found = replace(config, layers=tuple(layers), queues=tuple(queues))
-    if least is None:
-        moved = sum(layer.positions * -(-layer.channels // layer.lanes) for layer in layers)
-        least = moved * sum(map(bool, chain(*queues))) <= _SEARCHED
-    return least_depths(found) if least else found
+    return replace(config, layers=tuple(layers), queues=tuple(queues))
 
 
 def least_depths(config: GraphConfig) -> GraphConfig:

@@ -180,6 +180,11 @@ class GraphConfig(AcceleratorConfig):
         """
         return graph_schedule(self.pieces, offers, ready=ready)
 
+    @property
+    def moved(self) -> int:
+        """Beats that all layers give in a frame."""
+        return sum(layer.positions * -(-layer.channels // layer.lanes) for layer in self.layers)
+
     @cached_property
     def bound(self) -> int:
         """Initiation interval that no queue can better: the largest of the components' own."""
@@ -197,8 +202,14 @@ class GraphConfig(AcceleratorConfig):
     def interval(self) -> int:
         """Initiation interval: cycles from one frame to the next in steady state, without stalls at either end.
 
-        `bound`, where queues have the depths of `signfold.hw.depths`.
+        `bound`, where queues have the depths of `signfold.hw.depths`; else found from the schedule of some frames,
+        which takes minutes where a frame is millions of beats.
         """
+        # That file imports this one.
+        from signfold.hw.depths import never_waits
+
+        if never_waits(self):
+            return self.bound
         beats, classes = self.pixels.beats, self.scores.classes
         ends = self.schedule([self.settling] * (_FRAMES * beats))[classes - 1 :: classes]
         return ends[-1] - ends[-2]
