@@ -96,7 +96,7 @@ class _Graph:
                 # Behind a join nobody's poolings go on.
                 pool = sources[0].pool if len(sources) == 1 else 0
                 try:
-                    stage = self._stage(k, layer, sources)
+                    stage = self._stage(k, layer, sources, pool)
                 except ValueError as error:
                     raise PlanError(f"node {layer.node.name!r}: {error}") from None
             self.stages.append(stage)
@@ -123,11 +123,11 @@ class _Graph:
             self.choices[k] = choice
         return engines
 
-    def _stage(self, k: int, layer: Layer, sources: Sequence[Value]) -> Any:
+    def _stage(self, k: int, layer: Layer, sources: Sequence[Value], pool: int) -> Any:
         """Return the parameters of a layer that plans do not know."""
         node, first, name = layer.node, sources[0], f"l{k}"
         feeds = [Feed(value.height * value.width, value.channels, (value.lanes,)) for value in sources]
-        readers = self._readers(k, layer, first)
+        readers = self._readers(k, layer, first, pool)
         positions = feeds[0].positions
 
         def chosen(allowed, own):
@@ -166,7 +166,7 @@ class _Graph:
         lanes = chosen(range(1, value.channels + 1), lambda lanes: work * -(-value.channels // lanes))
         return pool_stage(name, layer, replace(value, pool=lanes), self.network)
 
-    def _readers(self, k, layer, first) -> list[Feed]:
+    def _readers(self, k, layer, first, pool) -> list[Feed]:
         """Return who reads a layer, as far as it is known what lanes that has."""
         channels, positions = first.channels, first.height * first.width
         if isinstance(layer.node, (Concat, PadChannels, MaxPool, SumPool)):
@@ -179,6 +179,8 @@ class _Graph:
             node = reader.node
             if reader.planned:
                 feeds.append(Feed(positions, channels, (self.engines[number].input_lanes,)))
+            elif isinstance(node, (MaxPool, SumPool)) and pool:
+                feeds.append(Feed(positions, channels, (min(pool, channels),)))
             elif isinstance(node, Concat):
                 counts = [self.network.types[name].shape[0] for name in node.inputs]
                 feeds.append(Feed(positions, channels, tuple(concat_lanes(counts))))
