@@ -43,6 +43,9 @@ def plan(
     max_brams: Annotated[
         int | None, typer.Option(help="block RAMs allowed; halves of 36 kbit on Xilinx", min=0, show_default="all")
     ] = None,
+    max_dsps: Annotated[
+        int | None, typer.Option(help="multiplier blocks allowed; iCE40: none are used", min=0, show_default="all")
+    ] = None,
     lanes: Annotated[int | None, typer.Option(help="input codes of a beat", min=1, show_default="chosen")] = None,
     styles: Annotated[
         str, typer.Option(help=f"what layers may be, some of {','.join(STYLES)}", show_default="all")
@@ -78,7 +81,8 @@ def plan(
     wanted = {"lanes": lanes, "hosted": target is not None, "clock_mhz": mhz, "load": load}
     wanted["styles"] = tuple(style.strip() for style in styles.split(",") if style.strip())
     planner = _planner(loaded, target.device.fabric if target else fabric, wanted)
-    limits = planner.limits(logic, brams, target.device.sprams if target else None)
+    dsps = max_dsps if max_dsps is not None or target is None else target.device.dsps
+    limits = planner.limits(logic, brams, target.device.sprams if target else None, dsps)
     with console.status("searching"):
         planned = planner.fastest(limits) if target_cycles is None else planner.smallest(target_cycles, limits)
     device = target.device if target else None
@@ -117,8 +121,10 @@ def _planner(network: Network, fabric: str, wanted: dict[str, Any]) -> Planner:
 
 def _render(output: Console, planned: Planned, result: dict[str, Any]) -> None:
     device = result.get("device")
-    ice40 = planned.fabric == "ice40"
-    table = Table("stage", "array", "cycles", "LUT", "FF", "BRAM", *(["cells"] if ice40 else []))
+    more = {"cells": "cells"} if planned.fabric == "ice40" else {}
+    if result["predicted"]["dsps"]:
+        more["dsps"] = "DSP"
+    table = Table("stage", "array", "cycles", "LUT", "FF", "BRAM", *more.values())
     if device:
         table.add_column(f"share of {device['name']}")
     for column in table.columns[2:]:
@@ -127,7 +133,7 @@ def _render(output: Console, planned: Planned, result: dict[str, Any]) -> None:
         if row["stage"] == "all":
             table.add_section()
         cells = [row["stage"], row["array"], "" if row["cycles"] is None else f"{row['cycles']:,}"]
-        cells += [f"{row[name]:,}" for name in ("luts", "ffs", "brams", *(["cells"] if ice40 else []))]
+        cells += [f"{row[name]:,}" for name in ("luts", "ffs", "brams", *more)]
         if device:
             cells.append(f"{row['cells'] / device['logic']:.1%}")
         table.add_row(*cells)

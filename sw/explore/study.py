@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from signfold.sw.explore.device import Target
-from signfold.sw.planner.search import STYLES
 from signfold.sw.train.defaults import defaults
 from signfold.sw.train.options import TrainingOptions
 from signfold.sw.train.recipes import merge, read_recipe, read_recipe_file
 
-__all__ = ["DEFAULT_RECIPE", "EFFORTS", "PlanChoice", "RecipeChoice", "Study"]
+__all__ = ["DEFAULT_RECIPE", "EFFORTS", "STYLES", "PlanChoice", "RecipeChoice", "Study"]
 
 #: How far each combination goes: the cost model, synthesis, place and route.
 EFFORTS = ("model", "synthesis", "route")
+#: What layers may be: all that the planner knows but multipliers, whose blocks devices in studies do not count.
+STYLES = ("array", "hardwired", "shared")
 #: Stands for the options that `signfold train` has for a data set.
 DEFAULT_RECIPE = "default"
 

@@ -9,9 +9,8 @@ from typing import Any
 from signfold.sw.data import load
 from signfold.sw.errors import PlanError, SignfoldError, StudyError
 from signfold.sw.explore.device import find_target
-from signfold.sw.explore.study import DEFAULT_RECIPE, EFFORTS, PlanChoice, RecipeChoice, Study
+from signfold.sw.explore.study import DEFAULT_RECIPE, EFFORTS, STYLES, PlanChoice, RecipeChoice, Study
 from signfold.sw.plan import Plan
-from signfold.sw.planner.search import STYLES
 from signfold.sw.train.defaults import defaults
 
 __all__ = ["EXAMPLE", "make_study", "read_study"]

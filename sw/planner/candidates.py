@@ -9,7 +9,7 @@ from signfold.sw.cost.model import Cost
 from signfold.sw.plan import LayerPlan
 from signfold.sw.planner.chain import Chain
 
-__all__ = ["Candidate", "area", "candidates", "choices", "keeping_up", "undominated", "with_poolings"]
+__all__ = ["Candidate", "area", "candidates", "choices", "keeping_up", "special", "undominated", "with_poolings"]
 
 #: Longest words, and most rows, that are considered; and where a pass does all channels.
 _LONGEST, _ROWS, _MORE_ROWS = 1024, 8, 32
@@ -51,6 +51,11 @@ class Candidate:
 def area(cost: Cost) -> float:
     """Return the logic that counts against a budget: logic cells on iCE40, LUTs elsewhere."""
     return cost.cells
+
+
+def special(cost: Cost) -> int:
+    """Return the blocks of a kind of their own: large RAMs of iCE40 UP, or multipliers. No cost model has both."""
+    return cost.sprams + cost.dsps
 
 
 def choices(chain: Chain, index: int) -> Iterator[LayerPlan]:
@@ -109,12 +114,14 @@ def candidates(chain: Chain, index: int, least: int = 0, styles: Collection[str]
     least : int
         Cycles that a frame takes whatever the layer does: being faster is worth nothing.
     styles : collection of str
-        "array", "hardwired": what is considered.
+        "array", "multiplier", "hardwired": what is considered.
     """
     found: dict[tuple[int, int], list[Candidate]] = {}
     plans: list[LayerPlan] = []
     if "array" in styles:
         plans += choices(chain, index)
+    if "multiplier" in styles:
+        plans += chain.multiplier_choices(index)
     if "hardwired" in styles:
         plans += chain.hardwired_choices(index)
     for plan in plans:
@@ -149,11 +156,11 @@ def with_poolings(chain: Chain, index: int, kept: list[Candidate]) -> list[Candi
 
 
 def undominated(found: Iterable[Candidate]) -> list[Candidate]:
-    """Return the candidates that no other one beats in cycles, logic, block RAMs and large RAMs."""
+    """Return the candidates that no other one beats in cycles, logic, block RAMs and special ones."""
     kept: list[tuple] = []
     for candidate in sorted(found, key=lambda c: (c.interval, area(c.cost), c.cost.brams)):
         cost = candidate.cost
-        own = area(cost), cost.brams, cost.sprams, candidate.inner
+        own = area(cost), cost.brams, special(cost), candidate.inner
         if not any(all(a <= b for a, b in zip(other, own, strict=True)) for other, _ in kept):
             kept.append((own, candidate))
     return [candidate for _, candidate in kept]
@@ -171,9 +178,9 @@ def keeping_up(found: Iterable[Candidate], cycles: int) -> dict[int, dict[int, l
             kept: list[Candidate] = []
             fewest: dict[int, int] = {}
             for one in same:
-                brams, sprams = one.cost.brams, one.cost.sprams
-                if all(brams < have for large, have in fewest.items() if large <= sprams):
+                brams, blocks = one.cost.brams, special(one.cost)
+                if all(brams < have for taken, have in fewest.items() if taken <= blocks):
                     kept.append(one)
-                    fewest[sprams] = brams
+                    fewest[blocks] = brams
             outs[out] = kept
     return groups

@@ -26,6 +26,7 @@ from signfold.sw.lower import lower
 from signfold.sw.network import Network
 from signfold.sw.plan import LayerPlan, Plan
 from signfold.sw.planner.hardwired import LARGEST, HardwiredLayer, hardwired_layers
+from signfold.sw.planner.multiplier import MultiplierLayer
 
 __all__ = ["Chain", "Group"]
 
@@ -90,6 +91,7 @@ class Chain:
                 self.prefix = (*self.prefix, stage)
             packets = stage.positions
         self.hardwired = cache(self._hardwired)
+        self.multiplier = cache(self._multiplier)
         self.gear = cache(self._gear)
         self.following = cache(self._following)
         self.entry = cache(self._entry)
@@ -172,6 +174,15 @@ class Chain:
         if index in self._logic:
             yield from self.hardwired(index).choices()
 
+    def _multiplier(self, index: int) -> MultiplierLayer:
+        return MultiplierLayer(self.groups[index].stage, self.model, self.fabric, self.clock_mhz)
+
+    def multiplier_choices(self, index: int) -> Iterator[LayerPlan]:
+        """Yield the arrays of multipliers for a layer; none where it or the fabric has no use for them."""
+        stage = self.groups[index].stage
+        if isinstance(stage, EngineParameters) and MultiplierLayer.serves(stage, self.fabric):
+            yield from self.multiplier(index).choices()
+
     def weights(self, index: int) -> int:
         """Return the number of a layer's weights."""
         return self.groups[index].stage.weights.size
@@ -186,6 +197,8 @@ class Chain:
         """Return cost and interval of a layer on an array or as logic, without the slack of its windows."""
         if choice.style == "hardwired":
             return self.hardwired(index).cost(choice)
+        if choice.style == "multiplier":
+            return self.multiplier(index).cost(choice)
         stage = self.groups[index].stage
         if isinstance(stage, LaneEngineParameters):
             planes = replace(stage.planes, space=choice.space)

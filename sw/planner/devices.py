@@ -23,6 +23,8 @@ class Device:
         Block RAMs; halves of 36 kbit on Xilinx.
     sprams : int
         Large RAMs of iCE40 UP.
+    dsps : int
+        Multiplier blocks that synthesis is told to use.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Device:
     logic: int
     brams: int
     sprams: int = 0
+    dsps: int = 0
 
 
 #: From the vendors' data sheets; those that open tools know as a larger die count as that die.
@@ -39,13 +42,13 @@ DEVICES = {
         Device("iCE40HX1K", "ice40", 1280, 16),
         Device("iCE40UP5K", "ice40", 5280, 30, 4),
         Device("iCE40HX8K", "ice40", 7680, 32),
-        Device("LFE5U-25F", "ecp5", 24288, 56),
-        Device("LFE5U-45F", "ecp5", 43848, 108),
-        Device("LFE5U-85F", "ecp5", 83640, 208),
-        Device("XC7Z010", "xilinx", 17600, 120),
-        Device("XC7A35T", "xilinx", 20800, 100),
-        Device("XC7Z020", "xilinx", 53200, 280),
-        Device("XC7A100T", "xilinx", 63400, 270),
+        Device("LFE5U-25F", "ecp5", 24288, 56, dsps=28),
+        Device("LFE5U-45F", "ecp5", 43848, 108, dsps=72),
+        Device("LFE5U-85F", "ecp5", 83640, 208, dsps=156),
+        Device("XC7Z010", "xilinx", 17600, 120, dsps=80),
+        Device("XC7A35T", "xilinx", 20800, 100, dsps=90),
+        Device("XC7Z020", "xilinx", 53200, 280, dsps=220),
+        Device("XC7A100T", "xilinx", 63400, 270, dsps=240),
     )
 }
 

@@ -83,4 +83,4 @@ def _before(search: Any, index: int, width: int, states: Ends, phase: int, limit
 
 
 def _allowed(end: End, limits: Limits) -> bool:
-    return end.logic <= limits.logic and end.brams <= limits.brams and end.sprams <= limits.sprams
+    return end.logic <= limits.logic and end.brams <= limits.brams and end.special <= limits.special

@@ -42,7 +42,7 @@ class Planner:
     on_layer : callable, optional
         Called with the number of each layer before its arrays are considered, and with None when all are.
     styles : collection of str
-        What layers may be: "array", "hardwired", "shared".
+        What layers may be: "array", "multiplier", "hardwired", "shared".
     load : bool
         Shared engines may have weights that the host loads before the first frame; only with `hosted`.
     largest : int
@@ -96,9 +96,15 @@ class Planner:
             if not found and index not in shared:
                 raise PlanError(no_style(self, index))
 
-    def limits(self, logic: float | None = None, brams: float | None = None, sprams: float | None = None) -> Limits:
-        """Return limits; None: as much as it takes."""
-        named = ("logic", logic), ("brams", brams), ("sprams", sprams)
+    def limits(
+        self,
+        logic: float | None = None,
+        brams: float | None = None,
+        sprams: float | None = None,
+        dsps: float | None = None,
+    ) -> Limits:
+        """Return limits; None: as much as it takes. Those of blocks that costs of the fabric never have do nothing."""
+        named = ("logic", logic), ("brams", brams), ("sprams", sprams) if self.fabric == "ice40" else ("dsps", dsps)
         have = {name: value for name, value in named if value is not None}
         return Limits(**have, exchange=_EXCHANGE[self.fabric])
 

@@ -47,6 +47,8 @@ def too_large(planner: Any, cycles: int, limits: Limits) -> str:
         what.append(f"{needed.cost.brams:,} block RAMs, {limits.brams:,.0f} allowed")
     if needed.cost.sprams > limits.sprams:
         what.append(f"{needed.cost.sprams:,} large RAMs, {limits.sprams:,.0f} allowed")
+    if needed.cost.dsps > limits.dsps:
+        what.append(f"{needed.cost.dsps:,} multiplier blocks, {limits.dsps:,.0f} allowed")
     text = f"{cycles:,} cycles need {' and '.join(what) or 'more than is allowed once windows have their slack'}"
     if found is None:
         return f"{text}: {nothing_fits(planner, limits)}"
@@ -93,5 +95,7 @@ def no_style(planner: Any, index: int) -> str:
         runs = search.runs
         found = [runs.breaks[k] for k in (index - 1, index) if k in runs.breaks]
         reasons.append(f"it has no neighbour to share an array with, because {found[0] if found else 'it is alone'}")
+    if "multiplier" in styles:
+        reasons.append("multipliers are for weights and codes of several bits, on fabrics with blocks for them")
     others = " or ".join(style for style in ("array", "hardwired", "shared") if style not in styles)
     return f"layer {index}: {'; '.join(reasons)}; also allow the style {others}"

@@ -70,6 +70,7 @@ def _array(choice: LayerPlan) -> str:
         text = f"{choice.rows} x {text}"
     extras = [f"hop {choice.hop}"] if choice.hop > 1 else []
     extras += ["planes in space"] if choice.space else []
+    extras += ["multipliers"] if choice.style == "multiplier" else []
     extras += ["loaded weights"] if choice.memory == "loaded" else []
     return f"{text}, {', '.join(extras)}" if extras else text
 
@@ -109,6 +110,7 @@ def plan_text(planned: Planned, network: str, clock_mhz: float | None, device: D
     lines.append(f"# {planned.interval:,} cycles a frame{speed}")
     used = f"{cost.luts:,.0f} LUTs, {cost.ffs:,.0f} flip-flops, {cost.brams:,} block RAMs"
     used += f", {cost.sprams:,} large RAMs" if cost.sprams else ""
+    used += f", {cost.dsps:,} multiplier blocks" if cost.dsps else ""
     if planned.fabric == "ice40":
         used += f"; {cost.cells:,.0f} logic cells"
     lines.append(f"# {used}, {'host link included' if planned.link.luts else 'without a host link'}")

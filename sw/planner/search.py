@@ -1,8 +1,8 @@
 """The search: for a number of cycles, the best choice for every layer, exactly.
 
 Resources add up along the chain, and neighbours meet only in the widths of their streams. So a dynamic programme over
-layers, with the width of the stream as its state and all undominated sums of logic, block RAMs and large RAMs as its
-values, finds what trying all combinations would find; `tests/sw/test_planner.py` compares the two.
+layers, with the width of the stream as its state and all undominated sums of logic, block RAMs and special blocks (large
+RAMs or multipliers) as its values, finds what trying all combinations would find; `tests/sw/test_planner.py` compares the two.
 
 A shared engine is an edge over several layers. It takes input and gives results in a part of a frame's cycles alone,
 its phase, for which every stage before it and the gearboxes after it must be fast enough. What goes before a shared
@@ -16,7 +16,7 @@ from functools import cached_property
 
 from signfold.sw.cost.model import Cost
 from signfold.sw.plan import Plan
-from signfold.sw.planner.candidates import Candidate, area, candidates, keeping_up
+from signfold.sw.planner.candidates import Candidate, area, candidates, keeping_up, special
 from signfold.sw.planner.chain import Chain
 from signfold.sw.planner.ends import End, Limits, extend, prune
 from signfold.sw.planner.phases import share, share_first
@@ -25,7 +25,7 @@ from signfold.sw.planner.shared import SharedRuns
 __all__ = ["SHARES", "STYLES", "Limits", "Search", "Solution"]
 
 #: Ways to run a layer.
-STYLES = ("array", "hardwired", "shared")
+STYLES = ("array", "multiplier", "hardwired", "shared")
 #: Parts of a frame's cycles, one in so many, in which stages before a shared engine may have to do all their work.
 SHARES = (16, 4, 2)
 
@@ -197,7 +197,7 @@ class Search:
             cost, interval, out = self.chain.entry(lanes)
             if interval <= cycles:
                 cost += self.extra
-                states[out].append(End(area(cost), cost.brams, cost.sprams, interval, 0, (lanes,)))
+                states[out].append(End(area(cost), cost.brams, special(cost), interval, 0, (lanes,)))
         return states
 
     def _entering(self, index, width, states, cycles, limits) -> list[End]:

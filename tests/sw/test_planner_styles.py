@@ -22,6 +22,7 @@ from signfold.sw.planner.ends import Limits
 from signfold.sw.planner.planner import Planner
 from signfold.sw.planner.search import SHARES, STYLES, Search
 from signfold.sw.planner.shared import SharedRuns
+from tests.hw.test_multiplier_arrays import stem
 
 POOLS = (0, 2)
 FABRICS = ("ecp5", "ice40", "xilinx")
@@ -37,7 +38,9 @@ def options_of(chain, runs, rng, most):
     singles = []
     for index in range(len(chain.groups)):
         arrays = some(rng, candidates_module.choices(chain, index), most)
-        singles.append((arrays, some(rng, chain.hardwired_choices(index), 2)))
+        logic = some(rng, chain.hardwired_choices(index), 2)
+        # A generator of its own: which layers have such arrays changes nothing else.
+        singles.append((arrays, logic, some(np.random.default_rng(index), chain.multiplier_choices(index), 2)))
     return singles, {run: some(rng, runs.choices(*run), 2) for run in runs.runs()}
 
 
@@ -45,8 +48,8 @@ def parts_of(chain, runs, options):
     """Yield, for each beginning layer, the parts of plans: span, widths, cost, cycles and idle cycles."""
     singles, shared = options
     found = {index: [] for index in range(len(chain.groups))}
-    for index, (arrays, logic) in enumerate(singles):
-        for plan in [*arrays, *logic]:
+    for index, ways in enumerate(singles):
+        for plan in itertools.chain(*ways):
             cost, interval = chain.engine(index, plan)
             found[index] += followed(chain, index, 1, *chain.lanes(index, plan), cost, interval, 0)
     for (first, last), plans in shared.items():
@@ -119,6 +122,7 @@ def test_search_finds_what_trying_everything_finds(seed, monkeypatch):
     monkeypatch.setattr(candidates_module, "choices", lambda chain, index: iter(singles[index][0]))
     monkeypatch.setattr(candidates_module, "pools", lambda most: set(POOLS))
     monkeypatch.setattr(Chain, "hardwired_choices", lambda chain, index: iter(singles[index][1]))
+    monkeypatch.setattr(Chain, "multiplier_choices", lambda chain, index: iter(singles[index][2]))
     monkeypatch.setattr(SharedRuns, "choices", lambda runs, first, last: iter(shared[first, last]))
     search = Search(chain, lanes, styles=STYLES, loading=loading)
     slowest = max(max(entry, *(p[4] + p[5] for p in chosen), *gears) for _, (entry, chosen, gears, _) in plans)
@@ -186,11 +190,46 @@ def test_a_fast_layer_of_many_positions_is_hardwired():
     assert area(found.cost) < 0.8 * area(alone.cost)
 
 
+def test_multipliers_where_they_save_logic_within_the_blocks_that_there_are():
+    """Fewer blocks make plans larger, and none leaves arrays."""
+    network = stem()
+    everywhere = Planner(network, "ecp5", styles=("array", "multiplier"))
+    arrays = Planner(network, "ecp5")
+    cycles = 400
+    without = arrays.smallest(cycles)
+    sizes = []
+    for dsps in (100, 12, 3, 0):
+        planned = everywhere.smallest(cycles, everywhere.limits(dsps=dsps))
+        assert planned.cost.dsps <= dsps and planned.interval <= cycles
+        sizes.append(planned.cost.luts)
+        frames = random_frames(np.random.default_rng(0), network, 3)
+        scores, _ = planned.config.compute(stream_order(network, frames))
+        assert (scores == network.evaluate(frames).scores).all()
+    assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
+    assert planned.plan == without.plan
+    # iCE40's blocks are not used, and bits have no use for them.
+    assert not list(Chain(network, cost_model("ice40")).multiplier_choices(0))
+    assert not list(Chain(zoo.load("digits"), cost_model("ecp5")).multiplier_choices(0))
+    with pytest.raises(PlanError, match=r"^layer 0: multipliers are for weights and codes of several bits, on fabrics"):
+        Planner(zoo.load("digits"), "ecp5", styles=("multiplier",))
+
+
+def test_command_with_multipliers(tmp_path):
+    stem().save(tmp_path / "stem")
+    out = tmp_path / "plan.toml"
+    command = ["plan", str(tmp_path / "stem"), "--target-cycles", "400", "-o", str(out), "--fabric", "ecp5"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert "DSP" in result.output and {layer.style for layer in Plan.load(out).layers} == {"multiplier"}
+    result = CliRunner().invoke(app, [*command, "--max-dsps", "0"])
+    assert "DSP" not in result.output and {layer.style for layer in Plan.load(out).layers} == {"array"}
+
+
 def test_refusals_name_the_layer_and_what_would_do():
     network = zoo.load("sfc-mnist-bits")
     with pytest.raises(PlanError, match=r"^layer 0: its 200,704 weights are more than the 32,768 .* or shared$"):
         Planner(network, "ecp5", styles=("hardwired",))
-    with pytest.raises(PlanError, match=r"^styles must be some of array, hardwired, shared, not 'fast'$"):
+    with pytest.raises(PlanError, match=r"^styles must be some of array, multiplier, hardwired, shared, not 'fast'$"):
         Planner(network, "ecp5", styles=("fast",))
     planner = Planner(zoo.load("digits"), "ice40", styles=("shared",))
     with pytest.raises(
