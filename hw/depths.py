@@ -52,7 +52,7 @@ def never_waits(config: GraphConfig) -> bool:
 
 def _without_waiting(config):
     """Return the accelerator with queues and slack with which nothing ever waits for a place."""
-    layers = tuple(replace(layer, slack=0) if _windowed(layer) else layer for layer in config.layers)
+    layers = tuple(_with_slack(layer, 0) for layer in config.layers)
     # Any depth will do for what has no end.
     queues = tuple(
         (QueueParameters.LEAST,) * len(read) if isinstance(layer, Join) else (0,) * len(read)
@@ -66,7 +66,7 @@ def _without_waiting(config):
     for k, (layer, read) in enumerate(zip(layers, config.inputs, strict=True)):
         if _windowed(layer):
             stored = zip(flow.windows[f"{layer.kind}_{k}"], layer.feeder.storages, strict=True)
-            layers[k] = replace(layer, slack=max(0, *(needed - storage.capacity for needed, storage in stored)))
+            layers[k] = _with_slack(layer, max(0, *(needed - storage.capacity for needed, storage in stored)))
         queues.append(tuple(flow.queues.get(f"queue_{k}_{way}", 0) for way in range(len(read))))
     return replace(config, layers=tuple(layers), queues=tuple(queues))
 
@@ -117,6 +117,11 @@ def _with_queue(config, k, way, depth):
     queues = [list(depths) for depths in config.queues]
     queues[k][way] = depth
     return replace(config, queues=tuple(map(tuple, queues)))
+
+
+def _with_slack(layer, slack):
+    """Return the layer with the slack, the same one where it has that: tables of new ones are packed anew."""
+    return replace(layer, slack=slack) if _windowed(layer) and layer.slack != slack else layer
 
 
 def _windowed(layer):

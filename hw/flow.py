@@ -55,6 +55,8 @@ class Flow:
         self.windows: dict[str, list[int]] = {}
         #: When the beats of each piece, and way of a fork, were taken: in the round before, and in this one.
         self._taken: dict[tuple[int, int | None], np.ndarray] = {}
+        #: What each engine took, and when what came of it was there.
+        self._engines: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for _ in range(_ROUNDS):
             before, self._taken = self._taken, {}
             self._round(before)
@@ -89,9 +91,13 @@ class Flow:
         p, source = piece.parameters, streams[0]
         match p:
             case EngineCore():
-                due, held = engine_flow(p, source)
-                if held:
-                    self.windows[piece.name] = held
+                seen = self._engines.get(piece.name)
+                if seen is None or not np.array_equal(seen[0], source):
+                    due, held = engine_flow(p, source)
+                    self._engines[piece.name] = seen = source, due
+                    if held:
+                        self.windows[piece.name] = held
+                due = seen[1]
                 return _one_a_cycle(np.maximum(due, _after(left, 1) + 1)), [source]
             case QueueParameters():
                 fetched = np.maximum(source + 1, _after(left, 1))
