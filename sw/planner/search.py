@@ -1,8 +1,9 @@
 """The search: for a number of cycles, the best choice for every layer, exactly.
 
 Resources add up along the chain, and neighbours meet only in the widths of their streams. So a dynamic programme over
-layers, with the width of the stream as its state and all undominated sums of logic, block RAMs and special blocks (large
-RAMs or multipliers) as its values, finds what trying all combinations would find; `tests/sw/test_planner.py` compares the two.
+layers, with the width of the stream as its state and all undominated sums of logic, block RAMs and special blocks
+(large RAMs or multipliers) as its values, finds what trying all combinations would find; `tests/sw/test_planner.py`
+compares the two.
 
 A shared engine is an edge over several layers. It takes input and gives results in a part of a frame's cycles alone,
 its phase, for which every stage before it and the gearboxes after it must be fast enough. What goes before a shared
