@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from signfold.sim.simulate import simulate
 from signfold.sw.compile import compile_run
 from signfold.sw.compile.checkpoint import StoredModel
 from signfold.sw.compile.float_graph import import_graph
@@ -17,6 +18,7 @@ from signfold.sw.compile.real_weights import round_real_weights
 from signfold.sw.compile.verify_graph import verify_graph
 from signfold.sw.default_plan import default_plan
 from signfold.sw.errors import CheckpointError, CompileError, NetworkError
+from signfold.sw.generate import generate
 from signfold.sw.lower import lower, stream_order
 from signfold.sw.network import Network
 from signfold.sw.network.reference import reference_trace
@@ -102,6 +104,18 @@ def test_layers_are_those_of_the_trained_network(recipe, topology, size) -> None
     config, expected = lower(network, default_plan(network), slack=False), network.evaluate(frames[:2])
     scores, classes = config.compute(stream_order(network, frames[:2]))
     assert (scores == expected.scores).all() and (classes == expected.classes).all()
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize(("recipe", "topology"), [("resnete", "resnete-18"), ("binarydensenet", "binary-densenet-28")])
+def test_one_picture_in_the_native_harness(recipe, topology, tmp_path) -> None:
+    """The verilated accelerator gives the golden model's scores, in the cycle that was predicted."""
+    frames = pictures(6, 64)
+    network = compile_graph(stored(recipe, topology, 64), frames).network
+    artefacts = generate(network, default_plan(network), tmp_path / "design")
+    report = simulate(artefacts, frames[:1])
+    assert (report.scores == network.evaluate(frames[:1]).scores).all()
+    assert report.latency == artefacts.sidecar["latency"]
 
 
 def test_what_is_exact_stays_so() -> None:
