@@ -5,7 +5,10 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
+from signfold.hw.fabric import find_fabric
 from signfold.hw.hosted import HostedAcceleratorParameters
+from signfold.hw.multiplier_cell import MultiplierCellParameters
+from signfold.hw.planes import PlaneParameters
 from signfold.hw.rom import RomParameters
 from signfold.sim.random_conv import random_conv_network
 from signfold.sim.random_network import random_network, random_plan
@@ -13,6 +16,7 @@ from signfold.sw import zoo
 from signfold.sw.cost import FABRICS, cost_model, predict, predict_stages
 from signfold.sw.cost.contents import Fields, fields
 from signfold.sw.cost.memory import ram, rom, rom_width
+from signfold.sw.cost.multiplier import blocks, multiplier_part
 from signfold.sw.cost.tables import expected_tables, rom_tables, table_columns
 from signfold.sw.default_plan import default_plan
 from signfold.sw.lower import lower
@@ -94,6 +98,33 @@ def test_every_stage_has_a_cost(seed, fabric):
     for resource in ("luts", "ffs", "brams", "dsps", "cells"):
         assert getattr(whole, resource) == pytest.approx(sum(getattr(cost, resource) for _, cost in stages))
     assert whole.luts > 50 and whole.ffs > 50 and whole.cells >= whole.luts
+
+
+@pytest.mark.parametrize(
+    ("fabric", "bits", "weight_bits", "simd", "words", "luts", "ffs", "dsps"),
+    [
+        ("xilinx", 8, 8, 1, 9, 0, 0, 1),
+        ("xilinx", 8, 8, 4, 9, 49, 23, 4),
+        ("xilinx", 8, 8, 8, 9, 129, 24, 8),
+        ("xilinx", 2, 2, 4, 9, 71, 30, 0),
+        ("xilinx", 8, 16, 4, 3, 62, 29, 4),
+        ("ecp5", 8, 8, 1, 9, 45, 38, 1),
+        ("ecp5", 8, 8, 4, 9, 163, 91, 4),
+        ("ecp5", 4, 4, 4, 9, 99, 50, 4),
+        ("ecp5", 8, 8, 16, 100, 678, 300, 16),
+        ("ecp5", 8, 16, 4, 3, 205, 129, 4),
+        ("ice40", 8, 8, 1, 9, 221, 38, 0),
+        ("ice40", 8, 8, 4, 9, 860, 91, 0),
+        ("ice40", 4, 4, 4, 9, 260, 50, 0),
+        ("ice40", 8, 16, 4, 3, 1563, 129, 0),
+    ],
+)
+def test_cells_that_multiply_take_about_what_synthesis_said(fabric, bits, weight_bits, simd, words, luts, ffs, dsps):
+    """Cells alone, of one register; counted by Yosys 0.70 as in `benchmarks/counting.py`."""
+    planes = PlaneParameters(bits, 1 << weight_bits, True, True)
+    part = multiplier_part(MultiplierCellParameters(simd, words, 1, planes, find_fabric(fabric)))
+    assert (part.dsps, blocks(planes, find_fabric(fabric)) * simd) == (dsps, dsps)
+    assert part.ffs == ffs and abs(part.luts - luts) <= max(20, 0.12 * luts)
 
 
 def test_the_host_link_has_a_cost():
