@@ -97,7 +97,7 @@ class Conversions:
 
     def fixed(self, name: str, value: Carried) -> Carried:
         """Return a value in the common number of fraction bits."""
-        if value.plain and value.meaning == self.unit:
+        if value.plain and value.meaning == self.unit and self.types[value.source].kind == "sum":
             return value
         key = name, "fixed"
         if key not in self._made:

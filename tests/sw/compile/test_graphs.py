@@ -160,6 +160,17 @@ def test_shift_based_normalization_makes_all_codes_equal(recipe, topology, size,
     assert any(entry["differing"] for entry in graph_agreement(plain, compiled, frames, classes, 20)["codes"])
 
 
+@pytest.mark.parametrize("fraction", [0, 6])
+def test_signs_that_go_straight_into_a_sum_are_numbers(fraction) -> None:
+    model = stored("irnet", "resnet-20", 8)
+    layers = model.description["layers"]
+    place = next(k for k, entry in enumerate(layers) if entry["name"] == "group0_0_sum")
+    layers[place]["inputs"] = ["group0_0_norm", "signs"]
+    layers.insert(place, {"kind": "sign", "name": "signs", "input": "stem_clip"})
+    # The verifier compares every sum with the layers'.
+    assert compile_graph(model, pictures(4, 8), fraction=fraction).network.node("group0_0_sum").op == "add"
+
+
 def test_a_chain_has_no_such_rounding() -> None:
     options = TrainingOptions("digits", "4", epochs=1, batch=2, lr=0.1, norm="shift", norm_fraction=6)
     with pytest.raises(ValueError, match="norm_fraction is 6, allowed with a chain: none"):
