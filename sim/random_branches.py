@@ -54,6 +54,10 @@ class _Graph:
 
     def convolution(self, source: str, channels: int, kernel: int, stride: int, levels: int = 2) -> str:
         value = self.types[source]
+        # Eight bits become nine to sixteen now and then, by a generator of its own: other choices stay what they were.
+        own = self.rng.spawn(1)[0]
+        if levels == 256 and own.random() < 0.2:
+            levels = 1 << int(own.integers(9, 17))
         weights = self.rng.integers(0, levels, (channels, value.shape[0], kernel, kernel)).astype(code_type(levels))
         around = (kernel // 2,) * 4
         pad = None if self.rng.integers(2) else int(self.rng.integers(0, value.high + 1))
@@ -103,7 +107,7 @@ def random_branch_network(rng: np.random.Generator, *, side: int = 6, widest: in
     """
     graph = _Graph(rng, InputType((int(rng.integers(1, 4)), side, side), int(rng.integers(1, 9))))
     channels = int(rng.integers(1, widest + 1))
-    value = graph.convolution("input", channels, 3, 1, int(rng.choice([2, 4, 256, 1 << 16])))
+    value = graph.convolution("input", channels, 3, 1, int(rng.choice([2, 4, 256])))
     if rng.integers(3):
         value = graph.scale(value)
     for _ in range(blocks):
@@ -156,7 +160,7 @@ def _transition(graph: _Graph, value: str) -> str:
     rng = graph.rng
     channels, side, _ = graph.types[value].shape
     codes = graph.quantize(value, int(rng.choice([2, 8])))
-    value = graph.convolution(codes, max(1, channels // 2), 1, 1, int(rng.choice([4, 256, 1 << 12])))
+    value = graph.convolution(codes, max(1, channels // 2), 1, 1, int(rng.choice([4, 256])))
     if side >= 4 and side % 2 == 0:
         value = graph.add(SumPool if rng.integers(2) else MaxPool, value, (2, 2), (2, 2))
     return graph.scale(value) if rng.integers(2) else value
