@@ -36,7 +36,7 @@ class LayerPlan:
         Columns that a word passes in a cycle, and codes of an output beat; divides `cols`, at least
         cols / words of a pass. Depthwise convolutions have no hop: all columns' codes leave in one beat.
     stages : int
-        Pipeline registers in the popcount.
+        Pipeline registers in the popcount, or behind multipliers and among the additions.
     rows : int
         Output positions worked on at once; divides the width of a convolution's output.
     space : bool
