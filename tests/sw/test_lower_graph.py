@@ -131,9 +131,9 @@ def test_gateware_under_stalls(seed):
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("seed", range(100, 104))
+@pytest.mark.parametrize("seed", range(100, 300))
 def test_sweep_of_gateware(seed):
-    check_gateware(seed, 3, 3)
+    check_gateware(seed, 3 + seed % 2, 1 + seed % 3)
 
 
 def rows(rng, name: str, source: str, types: dict, levels: int, *, inverted: bool = False) -> Threshold:
