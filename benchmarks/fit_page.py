@@ -13,6 +13,7 @@ from rich.console import Console
 
 from signfold.sw import zoo
 from signfold.sw.errors import PlanError
+from signfold.sw.layers import network_layers
 from signfold.sw.planner.devices import BOARDS, DEVICES, Device
 from signfold.sw.planner.planner import Planner
 from signfold.sw.planner.refusals import logic_name
@@ -130,7 +131,9 @@ def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="file to write")
-    parser.add_argument("--networks", nargs="*", default=zoo.names())
+    # Those that the planner takes.
+    chains = [name for name in zoo.names() if not network_layers(zoo.load(name)).branches]
+    parser.add_argument("--networks", nargs="*", default=chains)
     options = parser.parse_args()
     text = page(Console(stderr=True), list(options.networks))
     if options.out:

@@ -63,6 +63,10 @@ class Flow:
             if before and all((cycles == before[link]).all() for link, cycles in self._taken.items()):
                 break
 
+    def taken(self, link: tuple[int, int | None]) -> np.ndarray:
+        """Return the cycles in which the beats of a piece, or of a way of a fork, are taken."""
+        return self._taken[link]
+
     def _round(self, before):
         """Follow all streams once."""
         come: dict[tuple[int, int | None], np.ndarray] = {}

@@ -9,6 +9,7 @@ run, they come to the same cycles, the hardware's. If all wait, so does the hard
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import product
 
 from greenlet import greenlet
@@ -144,6 +145,11 @@ class GraphTiming:
             self._component(piece, sources, out)
         taken: list[int] = []
         self._start(self._take, out, taken, ready)
+        read = {end for piece in self._pieces for end in piece.sources}
+        for (number, way), stream in streams.items():
+            # Ways that leave a part of a graph: nobody waits there.
+            if way is not None and (number, way) not in read:
+                self._tasks[number].append(_Task(greenlet(partial(self._take, stream, [], ()), self._hub)))
         self._go()
         return taken
 

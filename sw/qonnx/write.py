@@ -23,6 +23,8 @@ FORMS = ("quant", "multithreshold")
 #: Opset of ONNX's own operators, and version of the file format: old enough for all current readers.
 _OPSET, _IR = 13, 8
 _DOMAIN = "qonnx.custom_op.general"
+#: Operations that chains are made of.
+_WRITTEN = (Affine, Conv, Dense, MaxPool, SumPool, Threshold)
 
 
 def export_onnx(network: Network, path: str | os.PathLike[str], form: str = "quant") -> None:
@@ -31,7 +33,7 @@ def export_onnx(network: Network, path: str | os.PathLike[str], form: str = "qua
     Raises
     ------
     CompileError
-        A number of the network is beyond what float32 holds exactly; names the node.
+        A number of the network is beyond what float32 holds exactly, or the network branches; names the node.
     ToolError
         The `onnx` package is not installed.
     OSError
@@ -68,6 +70,12 @@ class _Writer:
     def encode(self) -> bytes:
         """Return the file."""
         network, helper = self._network, self._onnx.helper
+        for node in network.nodes:
+            if not isinstance(node, _WRITTEN):
+                raise CompileError(
+                    f"node {shown(node.name)}: {node.op} has no exact counterpart in QONNX's float32; networks that branch "
+                    f"cannot be exported"
+                )
         shape = (1, *network.input.shape)
         last = self._add("Cast", ["pixels"], "codes", shape, to=self._onnx.TensorProto.FLOAT)
         tensors = {"input": last}
@@ -168,7 +176,7 @@ class _Writer:
                 return self._add(
                     "Add", [product, self._constant(f"{node.name}.offset", node.offset * unit)], node.name, shape
                 )
-        raise TypeError(f"no QONNX for {type(node).__name__}")
+        raise AssertionError(f"{type(node).__name__} has been refused before")
 
     def _odd(self, name: str, source: str, value: ValueType) -> str:
         """Return the tensor of v: the pictures' codes and their maxima are no odd integers yet."""

@@ -10,6 +10,7 @@ from signfold.hw.depths import keeps_pace, least_depths, with_depths
 from signfold.hw.flow import Flow
 from signfold.hw.graph import GraphConfig
 from signfold.hw.graph_timing import Deadlock, GraphTiming
+from signfold.hw.region import Region, shortened
 from signfold.hw.stream import needed_depth
 from signfold.sim.random_branches import random_branch_network
 from signfold.sim.random_graph import GraphBuilder, random_graph
@@ -17,6 +18,8 @@ from signfold.sim.random_network import random_plan
 from signfold.sim.stalled_graph import StalledGraph
 from signfold.sim.streams import StreamTimeout, run_stream
 from signfold.sim.timed import paced, run_timed
+from signfold.sw import zoo
+from signfold.sw.default_plan import default_plan
 from signfold.sw.lower import lower
 
 
@@ -34,7 +37,7 @@ def scores_of(config, run):
     return np.array([beat["score"] for beat in run.outputs]).reshape(-1, config.scores.classes)
 
 
-def shortened(config):
+def one_place_less(config):
     """Yield the graph with each queue of more than 2 places one place shorter."""
     for k, depths in enumerate(config.queues):
         for way, depth in enumerate(depths):
@@ -62,7 +65,7 @@ def check_cycles(seed, largest):
     rng = random.Random(seed)
     tight = least_depths(config)
     frames = random_frames(config, seed, 4)
-    for each in (config, *rng.sample(list(shortened(tight)), min(1, len(list(shortened(tight)))))):
+    for each in (config, *rng.sample(list(one_place_less(tight)), min(1, len(list(one_place_less(tight)))))):
         count = len(frames) * each.scores.classes
         pause = rng.choice([0, 1])
         offers = paced(rng, len(frames) * each.pixels.beats, pause)
@@ -98,7 +101,7 @@ def check_depths(seed, largest):
     for wide, narrow in zip(config.queues, least.queues, strict=True):
         assert all(least <= most for most, least in zip(wide, narrow, strict=True))
     assert interval_in_simulation(least) == least.bound
-    for shorter in shortened(least):
+    for shorter in one_place_less(least):
         found = interval_in_simulation(shorter)
         assert found is None or found > shorter.bound, shorter.queues
     return least
@@ -146,6 +149,12 @@ def check_flow(config):
         assert flow.queues[name] == (needed_depth(came, left) if waited else 0)
 
 
+@pytest.mark.parametrize("seed", range(2, 8))
+def test_regions_find_the_least_depths(seed):
+    config = with_depths(random_graph(seed, largest=5), least=False)
+    assert shortened(config).queues == least_depths(config).queues
+
+
 def test_too_short_a_queue_is_a_deadlock_in_both():
     b = GraphBuilder(np.random.default_rng(3), 4)
     value = b.conv(-1, 2, 3)
@@ -188,3 +197,29 @@ def test_refusals():
         with pytest.raises(ValueError, match=message):
             replace(config, **change)
     assert isinstance(config, GraphConfig)
+
+
+@pytest.mark.sweep
+def test_depths_of_a_shipped_network():
+    """Each of the least queues of ResNet-20: one place less cannot keep the interval, and all together do."""
+    network = zoo.load("resnet20-cifar10")
+    config = lower(network, default_plan(network))
+    least = shortened(config)
+    assert keeps_pace(least)
+    assert sum(map(sum, least.queues)) < sum(map(sum, config.queues))
+    assert config.interval == least.bound
+
+
+def test_regions():
+    b = GraphBuilder(np.random.default_rng(3), 4)
+    first = b.conv(-1, 2, 3)
+    second = b.add(first, b.conv(b.signs(first), 2, 3, cols=2))
+    config = with_depths(b.done(b.concat(second, b.conv(b.signs(second), 2, 3, cols=2))), least=False)
+    for join, entry in (("add_3", "engine_0"), ("concat_6", "add_3")):
+        region = Region.of(config, join)
+        assert config.pieces[region.entry[0]].name == entry
+        names = [piece.name for piece in region.pieces]
+        number = int(join[-1])
+        assert names[0] == f"fork_{number - 3}" and names[-1] == join
+        assert {f"thresholds_{number - 2}", f"engine_{number - 1}", f"queue_{number}_0"} <= set(names)
+        assert len(region.with_queue(f"queue_{number}_0", 0).pieces) == len(names) - 1
