@@ -13,6 +13,7 @@ from signfold.hw.check import check_integer
 from signfold.hw.fork import ForkParameters
 from signfold.hw.gearbox import gearboxes
 from signfold.hw.graph_timing import graph_schedule
+from signfold.hw.hardwired import HardwiredParameters
 from signfold.hw.join import Join
 from signfold.hw.shapes import beat_layout
 from signfold.hw.stream import QueueParameters
@@ -91,6 +92,8 @@ class GraphConfig(AcceleratorConfig):
         """Check a layer against what it reads."""
         if layer.serial or layer.loads:
             raise ValueError(f"layer {k} must not share an array: layers of a graph run at the same time")
+        if isinstance(layer, HardwiredParameters):
+            raise ValueError(f"layer {k} must be no hardwired layer: the schedule of graphs does not know them")
         read = self.inputs[k]
         ways = len(layer.formats) if isinstance(layer, Join) else 1
         if len(read) != ways:

@@ -73,8 +73,8 @@ class _Writer:
         for node in network.nodes:
             if not isinstance(node, _WRITTEN):
                 raise CompileError(
-                    f"node {shown(node.name)}: {node.op} has no exact counterpart in QONNX's float32; networks that branch "
-                    f"cannot be exported"
+                    f"node {shown(node.name)}: {node.op} has no exact counterpart in QONNX's float32; networks that "
+                    f"branch cannot be exported"
                 )
         shape = (1, *network.input.shape)
         last = self._add("Cast", ["pixels"], "codes", shape, to=self._onnx.TensorProto.FLOAT)

@@ -36,7 +36,7 @@ def small_graph(join: type[Join] = AddJoinParameters) -> GraphConfig:
 
 def proof(config, folder, depth):
     """Whatever stalls do for a while: a beat is taken and one is offered soon after they end."""
-    bounds = {"offers": {"o": 18}, "takes": {"i": 10}, "method": "bounded", "hold_method": "bounded", "hold_depth": 10}
+    bounds = {"offers": {"o": 20}, "takes": {"i": 14}, "method": "bounded", "hold_method": "bounded", "hold_depth": 10}
     return prove(config.create(), **bounds, folder=folder, depth=depth, cover_depth=0, timeout=1800)
 
 
@@ -47,6 +47,7 @@ def test_a_graph_without_its_queue_stops(tmp_path):
 
 
 @pytest.mark.sweep
+@pytest.mark.timeout(2_000)
 @pytest.mark.parametrize("join", [AddJoinParameters, ConcatJoinParameters])
 def test_a_graph_never_stops(join, tmp_path):
     config = least_depths(with_depths(small_graph(join)))
