@@ -10,6 +10,7 @@ from signfold.hw.depths import keeps_pace, least_depths, with_depths
 from signfold.hw.flow import Flow
 from signfold.hw.graph import GraphConfig
 from signfold.hw.graph_timing import Deadlock, GraphTiming
+from signfold.hw.hardwired import HardwiredParameters
 from signfold.hw.region import Region, shortened
 from signfold.hw.stream import needed_depth
 from signfold.sim.random_branches import random_branch_network
@@ -20,6 +21,7 @@ from signfold.sim.streams import StreamTimeout, run_stream
 from signfold.sim.timed import paced, run_timed
 from signfold.sw import zoo
 from signfold.sw.default_plan import default_plan
+from signfold.sw.hardwire import adder_graph
 from signfold.sw.lower import lower
 
 
@@ -196,7 +198,10 @@ def test_refusals():
     ):
         with pytest.raises(ValueError, match=message):
             replace(config, **change)
-    assert isinstance(config, GraphConfig)
+    weights = np.array([[1, -1]])
+    hardwired = HardwiredParameters("l0", weights, adder_graph(weights), None, simd=1, hop=1)
+    with pytest.raises(ValueError, match="layer 0 must be no hardwired layer"):
+        replace(config, layers=(hardwired, *config.layers[1:]))
 
 
 @pytest.mark.sweep
