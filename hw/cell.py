@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from amaranth.hdl import Module
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from signfold.hw.accumulator import AccumulatorParameters
 from signfold.hw.check import check_integer
@@ -13,6 +12,7 @@ from signfold.hw.fabric import FABRICS, Fabric
 from signfold.hw.module_library import shared
 from signfold.hw.planes import PlaneParameters
 from signfold.hw.popcount import PopcountParameters
+from signfold.hw.shapes import cell_members
 
 __all__ = ["Cell", "CellParameters"]
 
@@ -138,16 +138,7 @@ class Cell(wiring.Component):
 
     def __init__(self, parameters: CellParameters):
         self.parameters = parameters
-        super().__init__(
-            {
-                "activations": In(parameters.activation_width),
-                "weights": In(parameters.weight_width),
-                "accumulate": In(1),
-                "restart": In(1),
-                "double": In(1),
-                "total": Out(parameters.sum_width),
-            }
-        )
+        super().__init__(cell_members(parameters.activation_width, parameters.weight_width, parameters.sum_width))
 
     @shared
     def elaborate(self, platform):

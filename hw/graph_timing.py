@@ -15,7 +15,7 @@ from signfold.hw.engine_timing import Exits, engine_passes
 from signfold.hw.fork import ForkParameters
 from signfold.hw.processes import Deadlock, Growing, Processes, Stream
 from signfold.hw.stream import QueueParameters
-from signfold.hw.timing import Beats, NoMoreBeats, Scheduled, Timing, offered
+from signfold.hw.timing import Beats, NoMoreBeats, Scheduled, Timing, offered, passed, take_all
 from signfold.hw.unit_stage import UnitStageParameters
 
 __all__ = ["Deadlock", "GraphTiming", "graph_schedule"]
@@ -98,11 +98,12 @@ class GraphTiming:
         if isinstance(parameters, QueueParameters):
             came, left = Growing(), Growing()
             self.queues[piece.name] = came, left, out.takes
-            start(self._queue_in, parameters, sources[0], came, left)
+            places = None if self._unbounded else parameters.depth - 1
+            start(self._store, places, sources[0], came, left)
             start(self._queue_out, came, left, out)
         elif isinstance(parameters, UnitStageParameters):
             came, left = Growing(), Growing()
-            start(self._unit_in, parameters, sources[0], came, left)
+            start(self._store, parameters.queue.depth, sources[0], came, left)
             start(self._unit_out, parameters, came, left, out)
         elif isinstance(parameters, EngineCore):
             self._engine(start, piece.name, parameters, sources[0], out)
@@ -136,54 +137,39 @@ class GraphTiming:
         for way in ways:
             way.ended = True
 
-    def _queue_in(self, parameters, source, came, left):
-        """See `QueueParameters.timing`."""
-        places = parameters.depth - 1
+    def _store(self, places, source, came, left):
+        """Take beats into so many places, None: without end, each of which is free when its beat has left."""
         beats = Beats(source)
         try:
             while True:
-                room, number = 0, len(came) - places
-                if number >= 0 and not self._unbounded:
+                room = 0
+                if places is not None and len(came) >= places:
+                    number = len(came) - places
                     self._processes.wait(lambda number=number: len(left) > number)
                     room = left[number] + 1
                 came.append(beats.take(room))
         except NoMoreBeats:
             came.ended = True
 
+    def _stored(self, came, left):
+        """Return when the next stored beat came; None: there are no more."""
+        number = len(left)
+        self._processes.wait(lambda: len(came) > number or came.ended)
+        return came[number] if len(came) > number else None
+
     def _queue_out(self, came, left, out):
+        """See `QueueParameters.timing`: a beat leaves the memory for a register."""
         gone = 0
-        while True:
-            number = len(left)
-            self._processes.wait(lambda number=number: len(came) > number or came.ended)
-            if len(came) <= number:
-                break
-            left.append(max(came[number] + 1, gone))
+        while (written := self._stored(came, left)) is not None:
+            left.append(max(written + 1, gone))
             gone = out.give(left[-1] + 1)
         out.ended = True
 
-    def _unit_in(self, parameters, source, came, left):
-        """See `UnitStageParameters.timing`."""
-        depth = parameters.queue.depth
-        beats = Beats(source)
-        try:
-            while True:
-                room, number = 0, len(came) - depth
-                if number >= 0:
-                    self._processes.wait(lambda number=number: len(left) > number)
-                    room = left[number] + 1
-                came.append(beats.take(room))
-        except NoMoreBeats:
-            came.ended = True
-
     def _unit_out(self, parameters, came, left, out):
-        latency = parameters.unit_latency + 1
+        """See `UnitStageParameters.timing`."""
         gone = -1
-        while True:
-            number = len(left)
-            self._processes.wait(lambda number=number: len(came) > number or came.ended)
-            if len(came) <= number:
-                break
-            gone = out.give(max(came[number] + latency, gone) + 1)
+        while (entered := self._stored(came, left)) is not None:
+            gone = out.give(max(entered + parameters.unit_latency + 1, gone) + 1)
             left.append(gone)
         out.ended = True
 
@@ -224,16 +210,5 @@ class GraphTiming:
             start(work)
 
     def _take(self, out, taken, ready):
-        """Take the last piece's beats; see `signfold.hw.timing.take_all`."""
-        beats = Beats(out)
-        try:
-            while True:
-                cycle = beats.available()
-                if callable(ready):
-                    while not ready(cycle):
-                        cycle += 1
-                elif len(taken) < len(ready):
-                    cycle = max(cycle, ready[len(taken)])
-                taken.append(beats.take(cycle))
-        except NoMoreBeats:
-            return
+        """Take the last piece's beats."""
+        taken += take_all(passed(out), ready=ready)

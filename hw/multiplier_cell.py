@@ -6,13 +6,13 @@ from functools import cached_property
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from signfold.hw.check import check_integer
 from signfold.hw.delay import delayed
 from signfold.hw.fabric import FABRICS, Fabric
 from signfold.hw.module_library import shared
 from signfold.hw.planes import PlaneParameters
+from signfold.hw.shapes import cell_members
 
 __all__ = ["MultiplierCell", "MultiplierCellParameters"]
 
@@ -154,16 +154,7 @@ class MultiplierCell(wiring.Component):
 
     def __init__(self, parameters: MultiplierCellParameters):
         self.parameters = parameters
-        super().__init__(
-            {
-                "activations": In(parameters.activation_width),
-                "weights": In(parameters.weight_width),
-                "accumulate": In(1),
-                "restart": In(1),
-                "double": In(1),
-                "total": Out(parameters.sum_width),
-            }
-        )
+        super().__init__(cell_members(parameters.activation_width, parameters.weight_width, parameters.sum_width))
 
     @shared
     def elaborate(self, platform):

@@ -6,7 +6,7 @@ from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["beat_layout", "result_layout", "signed_width", "unit_members"]
+__all__ = ["beat_layout", "cell_members", "result_layout", "signed_width", "unit_members"]
 
 
 def beat_layout(lanes: int, bits: int) -> data.StructLayout:
@@ -46,6 +46,32 @@ def result_layout(score_width: int, classes: int) -> data.StructLayout:
     return data.StructLayout(
         {"score": signed(score_width), "best": unsigned(max(1, (classes - 1).bit_length())), "last": 1}
     )
+
+
+def cell_members(activation_width: int, weight_width: int, sum_width: int) -> dict[str, wiring.Member]:
+    """Members of a cell of an array, of whatever kind.
+
+    Parameters
+    ----------
+    activation_width, weight_width : int
+        Bits of a word.
+    sum_width : int
+        Width of the total, unsigned.
+
+    Returns
+    -------
+    dict
+        `activations`, `weights` (In, a word), `accumulate`, `restart`, `double` (In(1)) and `total` (Out); see
+        `signfold.hw.cell.Cell`.
+    """
+    return {
+        "activations": In(activation_width),
+        "weights": In(weight_width),
+        "accumulate": In(1),
+        "restart": In(1),
+        "double": In(1),
+        "total": Out(sum_width),
+    }
 
 
 def unit_members(lanes: int, sum_width: int, bits: int) -> dict[str, wiring.Member]:

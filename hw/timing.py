@@ -14,7 +14,18 @@ in which components with a table do not take beats, does not count: cycles are n
 from collections.abc import Callable, Generator, Iterable, Sequence
 from itertools import count
 
-__all__ = ["Beats", "NoMoreBeats", "Scheduled", "Timing", "offered", "register", "scheduled", "take_all", "together"]
+__all__ = [
+    "Beats",
+    "NoMoreBeats",
+    "Scheduled",
+    "Timing",
+    "offered",
+    "passed",
+    "register",
+    "scheduled",
+    "take_all",
+    "together",
+]
 
 #: What `timing` methods take and return.
 Timing = Generator[int, int, None]
@@ -96,6 +107,19 @@ def register(source: Timing) -> Timing:
     emptied = 0
     while True:
         emptied = yield beats.take(emptied) + 1
+
+
+def passed(source: Timing) -> Timing:
+    """Yield the beats of `source` as they are.
+
+    Parameters
+    ----------
+    source : Timing
+        The beats, from a generator or from whatever has to be told when they are taken.
+    """
+    beats = Beats(source)
+    while True:
+        beats.take((yield beats.available()))
 
 
 def together(sources: Iterable[Timing]) -> Timing:
