@@ -106,7 +106,9 @@ def test_layers_are_those_of_the_trained_network(recipe, topology, size) -> None
     assert (scores == expected.scores).all() and (classes == expected.classes).all()
 
 
+# Compiling the simulator alone takes minutes, more beside other work.
 @pytest.mark.sweep
+@pytest.mark.timeout(2_400)
 @pytest.mark.parametrize(("recipe", "topology"), [("resnete", "resnete-18"), ("binarydensenet", "binary-densenet-28")])
 def test_one_picture_in_the_native_harness(recipe, topology, tmp_path) -> None:
     """The verilated accelerator gives the golden model's scores, in the cycle that was predicted."""
